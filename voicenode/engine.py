@@ -1,0 +1,121 @@
+"""All that an engine's author imports: what an engine is, what it is asked for, and what it may raise.
+
+This module stays light (no pydantic, no asyncio): a worker process imports it before it can speak.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any, ClassVar, Generic, TypeVar
+
+from voicenode.audio import PcmFormat
+from voicenode.errors import EngineError, ErrorCode, RequestError
+
+__all__ = [
+    "EngineError",
+    "EngineInfo",
+    "EngineVoice",
+    "ErrorCode",
+    "Event",
+    "PcmFormat",
+    "RequestError",
+    "Segment",
+    "TTSEngine",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an engine is, readable without importing anything heavy."""
+
+    name: str
+    description: str
+    licence: str
+    url: str
+    version: str = ""
+    memory: int = 0
+    """Bytes of device memory that a loaded engine needs; 0 for one that uses none."""
+    clones: bool = False
+    """Whether `clone_voice` works."""
+    ssml: bool = False
+    """Whether a segment may be SSML; where not, the tags are stripped before it arrives."""
+    streams: int = 1
+    """How many segments the engine takes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVoice:
+    """One voice as its engine knows it."""
+
+    id: str
+    """Unique in the engine; the user sees `<engine>-<id>`."""
+    description: str
+    languages: tuple[str, ...]
+    """BCP 47 as Home Assistant writes it, such as en-US; the first is the voice's own."""
+    speakers: tuple[str, ...] = ()
+    """Presets shown to users."""
+    other_speakers: tuple[str, ...] = ()
+    """Presets accepted by name but not shown."""
+    advertised: bool = True
+    """Whether clients see it; a hidden voice still speaks when it is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One piece of text for one turn of an engine, short enough to be spoken in one go."""
+
+    text: str
+    voice: str
+    """An `EngineVoice.id` of the same engine."""
+    language: str
+    """The language of the text, BCP 47."""
+    speaker: str | None = None
+    speed: float = 1.0
+    """1.0 is the voice's natural speed, 2.0 twice as fast."""
+    ssml: bool = False
+    """Whether `text` is a complete SSML document; only when `EngineInfo.ssml`."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of this request that only the engine understands."""
+
+
+Options = TypeVar("Options")
+
+
+class TTSEngine(ABC, Generic[Options]):
+    """A speech engine: plain synchronous Python that runs in a process of its own.
+
+    `Options` is a frozen dataclass with a default for every field; constraints are annotations such as
+    `Annotated[int, annotated_types.Ge(80)]`. The daemon checks the settings against it, and creates the engine
+    once to read `info` and `voices`; a worker process creates it again and calls `load` and `synthesize`, both
+    on its main thread. There is no unload: when the engine is idle, its process ends.
+    """
+
+    info: ClassVar[EngineInfo]
+    options_type: ClassVar[type[Any]]
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    @abstractmethod
+    def voices(self) -> Sequence[EngineVoice]:
+        """The voices that can be chosen; quick, without heavy imports, and possible before `load`."""
+
+    @abstractmethod
+    def load(self) -> PcmFormat:
+        """Get ready to speak and tell the format of everything that will be spoken.
+
+        Raises:
+            EngineError: the engine cannot work here; the sentence says what is missing and what to do.
+        """
+
+    @abstractmethod
+    def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
+        """Speak one segment: yield PCM as it is made; an empty chunk only says that the engine is alive.
+
+        `stop` is set when nobody listens any more; long steps look at it and return.
+
+        Raises:
+            RequestError: this text cannot be spoken by this voice.
+            EngineError: the engine failed.
+        """

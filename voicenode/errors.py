@@ -1,0 +1,53 @@
+"""The one root exception, and the stable codes that every door answers with."""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """What went wrong, as a word that programs may rely on; `docs/protocol.md` explains each."""
+
+    BAD_REQUEST = "bad-request"
+    BAD_SSML = "bad-ssml"
+    TEXT_TOO_LONG = "text-too-long"
+    UNKNOWN_VOICE = "unknown-voice"
+    UNKNOWN_SPEAKER = "unknown-speaker"
+    UNKNOWN_LANGUAGE = "unknown-language"
+    UNKNOWN_ENGINE = "unknown-engine"
+    BUSY = "busy"
+    ENGINE_UNAVAILABLE = "engine-unavailable"
+    ENGINE_FAILED = "engine-failed"
+    ENGINE_LOST = "engine-lost"
+    BAD_SETTINGS = "bad-settings"
+    CANNOT_START = "cannot-start"
+    NO_NODE = "no-node"
+    INTERNAL = "internal"
+
+
+class VoiceServiceError(Exception):
+    """The root of every error that voicenode raises on purpose.
+
+    `str(error)` is a sentence for the user: what happened, with what value, and what to do.
+    """
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RequestError(VoiceServiceError):
+    """The request cannot be answered as it stands; sending it again unchanged will not help."""
+
+
+class BusyError(VoiceServiceError):
+    """The node has too much to do; the same request may be sent again later."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.BUSY, message)
+
+
+class EngineError(VoiceServiceError):
+    """An engine could not be loaded, failed, or died; the request itself was good."""
+
+
+class SetupError(VoiceServiceError):
+    """The owner of the node must change settings, files or the machine."""
