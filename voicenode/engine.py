@@ -86,9 +86,9 @@ class TTSEngine(ABC, Generic[Options]):
     """A speech engine: plain synchronous Python that runs in a process of its own.
 
     `Options` is a frozen dataclass with a default for every field; constraints are annotations such as
-    `Annotated[int, annotated_types.Ge(80)]`. The daemon checks the settings against it, and creates the engine
-    once to read `info` and `voices`; a worker process creates it again and calls `load` and `synthesize`, both
-    on its main thread. There is no unload: when the engine is idle, its process ends.
+    `Annotated[int, annotated_types.Ge(80)]`. The daemon checks the settings against it, and creates the
+    engine once to read `info` and `voices`; a worker process creates it again and calls `load` and
+    `synthesize`, both on its main thread. There is no unload: when the engine is idle, its process ends.
     """
 
     info: ClassVar[EngineInfo]

@@ -11,7 +11,6 @@ class ErrorCode(StrEnum):
     TEXT_TOO_LONG = "text-too-long"
     UNKNOWN_VOICE = "unknown-voice"
     UNKNOWN_SPEAKER = "unknown-speaker"
-    UNKNOWN_LANGUAGE = "unknown-language"
     UNKNOWN_ENGINE = "unknown-engine"
     BUSY = "busy"
     ENGINE_UNAVAILABLE = "engine-unavailable"

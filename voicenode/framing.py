@@ -1,4 +1,4 @@
-"""Wyoming's framing with bounds: `<JSON line>\\n`, then `data_length` bytes of JSON, then `payload_length` bytes.
+"""Wyoming's framing with bounds: a line of JSON, `data_length` bytes of JSON, `payload_length` bytes.
 
 One wire format serves clients (asyncio) and engine processes (blocking); both read through the same checks.
 Layout: https://github.com/OHF-Voice/wyoming, "Format".
@@ -33,7 +33,7 @@ class FramingError(ValueError):
 
 
 def encode(frame: Frame) -> bytes:
-    """The bytes of a frame; data always stands in its own block, because stock readers bound the header line."""
+    """The bytes of a frame; data stands in a block of its own, because stock readers bound the header."""
     data = json.dumps(frame.data, ensure_ascii=False).encode() if frame.data else b""
     header: dict[str, Any] = {"type": frame.type}
     if data:

@@ -1,9 +1,15 @@
 """The catalogue of everything that can speak, and how a request's words become one voice."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from voicenode.engine import EngineVoice
+from voicenode.errors import ErrorCode, RequestError, SetupError
+
+
+_SHOWN_CHARS = 60
+"""Characters of a user's word that an error message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,7 @@ class Choice:
 
 
 class Catalogue:
-    """Every voice of every engine, in a stable order: the default voice first.
+    """Every voice of every engine, and the rules that choose one.
 
     Args:
         voices: all voices, in the order in which a language's default is looked for.
@@ -62,16 +68,120 @@ class Catalogue:
         language_voices: Mapping[str, str] | None = None,
         aliases: Mapping[str, str] | None = None,
     ) -> None:
-        self._voices = {voice.name: voice for voice in voices}
-        self._aliases = {alias.casefold(): name for alias, name in (aliases or {}).items()}
-        self._by_name = {name.casefold(): voice for name, voice in self._voices.items()}
-        self.default = self._setting("default_voice", default_voice)
+        self._voices = tuple(voices)
+        self._by_name = {voice.name.casefold(): voice for voice in self._voices}
+        named = {alias: self._configured(f"aliases.{alias}", name) for alias, name in (aliases or {}).items()}
+        self._by_name |= {alias.casefold(): voice for alias, voice in named.items()}
+        self.default = self._configured("default_voice", default_voice)
         self._language_voices = {
-            tag.casefold(): self._setting(f"language_voices.{tag}", name)
+            tag.casefold(): self._configured(f"language_voices.{tag}", name)
             for tag, name in (language_voices or {}).items()
         }
-        for alias, name in (aliases or {}).items():
-            self._setting(f"aliases.{alias}", name)
 
-    def __iter__(self) -> Iterable[Voice]:  # type: ignore[override]
-        return iter(self._voices.values())
+    def __iter__(self) -> Iterator[Voice]:
+        return iter(self._voices)
+
+    def choose(
+        self,
+        name: str | None = None,
+        speaker: str | None = None,
+        language: str | None = None,
+        engine: str | None = None,
+    ) -> Choice:
+        """The voice for a request: the named one, else the language's default, else the node's.
+
+        A language that no voice speaks leaves the node's default; an engine narrows the choice to its voices.
+        Empty strings count as absent.
+
+        Raises:
+            RequestError: no such voice, speaker or engine, or the voice is another engine's.
+        """
+        voice = self._named(name) if name else self._default(language or None, engine or None)
+        if engine and voice.engine != engine:
+            raise RequestError(
+                ErrorCode.UNKNOWN_VOICE,
+                f"voice '{_shown(voice.name)}' belongs to the engine '{voice.engine}', not to '{_shown(engine)}'",
+            )
+        return Choice(voice, _speaker(voice, speaker), _spoken_language(voice, language))
+
+    def _named(self, name: str) -> Voice:
+        voice = self._by_name.get(name.casefold())
+        if voice is None:
+            raise _unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, list(self._by_name))
+        return voice
+
+    def _default(self, language: str | None, engine: str | None) -> Voice:
+        voices = self._voices if engine is None else self._of_engine(engine)
+        for tag in (language.replace("_", "-").casefold(), base_language(language)) if language else ():
+            configured = self._language_voices.get(tag)
+            if configured is not None and configured in voices:
+                return configured
+            if found := self._speaks(tag, voices):
+                return found
+        return self.default if self.default in voices else voices[0]
+
+    def _speaks(self, tag: str, voices: Sequence[Voice]) -> Voice | None:
+        """The node's default voice where it speaks `tag`, else a voice whose first language it is."""
+        fitting = [voice for voice in voices if tag in _tags(voice)]
+        if self.default in fitting:
+            return self.default
+        own = (voice for voice in fitting if voice.languages[0].casefold() == tag)
+        return next(own, fitting[0] if fitting else None)
+
+    def _of_engine(self, engine: str) -> Sequence[Voice]:
+        voices = [voice for voice in self._voices if voice.engine == engine]
+        if not voices:
+            engines = sorted({voice.engine for voice in self._voices})
+            raise _unknown(ErrorCode.UNKNOWN_ENGINE, "engine", engine, engines)
+        return voices
+
+    def _configured(self, setting: str, name: str) -> Voice:
+        try:
+            return self._named(name)
+        except RequestError as error:
+            raise SetupError(ErrorCode.BAD_SETTINGS, f"{setting}: {error}") from error
+
+
+def base_language(tag: str) -> str:
+    """The language of a BCP 47 tag, without script, region and variants, in lower case."""
+    return tag.replace("_", "-").partition("-")[0].casefold()
+
+
+def _speaker(voice: Voice, speaker: str | None) -> str | None:
+    if not speaker:
+        return None
+    known = [*voice.speakers, *voice.other_speakers]
+    for name in known:
+        if name.casefold() == speaker.casefold():
+            return name
+    raise _unknown(ErrorCode.UNKNOWN_SPEAKER, f"speaker of voice '{voice.name}'", speaker, known)
+
+
+def _spoken_language(voice: Voice, language: str | None) -> str:
+    """The voice's own spelling of the language, which is what the engine is told."""
+    if language:
+        for tag in voice.languages:
+            if tag.casefold() == language.replace("_", "-").casefold():
+                return tag
+        for tag in voice.languages:
+            if base_language(tag) == base_language(language):
+                return tag
+    return voice.languages[0]
+
+
+def _tags(voice: Voice) -> set[str]:
+    """What a request may call the voice's languages: whole tags and their base languages."""
+    return {tag.casefold() for tag in voice.languages} | {base_language(tag) for tag in voice.languages}
+
+
+def _shown(value: str) -> str:
+    return value if len(value) <= _SHOWN_CHARS else value[:_SHOWN_CHARS] + "\u2026"
+
+
+def _unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str]) -> RequestError:
+    folded = {name.casefold(): name for name in known}
+    near = [
+        folded[name] for name in get_close_matches(value.casefold()[:_SHOWN_CHARS], folded, n=3, cutoff=0.5)
+    ]
+    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    return RequestError(code, f"unknown {kind} '{_shown(value)}'{hint}")
