@@ -1,0 +1,82 @@
+"""What every test may use, and the guards that hold every test to leaving nothing behind."""
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from tests.support import leaks
+from tests.support.heartbeat import Heartbeat
+from tests.support.mosquitto import Mosquitto
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("voicenode")
+    group.addoption("--long", action="store_true", help="run each endurance case whole, not a tenth of it")
+    group.addoption("--no-neural", action="store_true", help="leave out the tests that need torch")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--no-neural"):
+        neural = [item for item in items if item.get_closest_marker("neural")]
+        config.hook.pytest_deselected(items=neural)
+        items[:] = [item for item in items if item not in neural]
+
+
+@pytest.fixture(scope="session")
+def endurance(pytestconfig: pytest.Config) -> Callable[[int], int]:
+    """Turns the whole number of an endurance case into the one for this run: a tenth without `--long`."""
+    divisor = 1 if pytestconfig.getoption("--long") else 10
+    return lambda whole: max(1, whole // divisor)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """A blocking call that code of voicenode makes on an event loop raises `BlockingError`.
+
+    Only calls with a frame of `voicenode` in their stack count, so tests and their helpers may block.
+    """
+    with blockbuster_ctx(scanned_modules=["voicenode"]) as blockbuster:
+        yield blockbuster
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind(request: pytest.FixtureRequest, leaves_no_resource: None) -> None:  # noqa: ARG001 (order)
+    """No task, thread, child process or file descriptor outlives the test that started it."""
+    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        request.getfixturevalue("leaves_no_task")
+
+
+@pytest.fixture
+def leaves_no_resource() -> Iterator[None]:
+    """Set up before the event loop and checked after it closed: its threads and sockets are gone by then."""
+    before = leaks.Resources.now()
+    yield
+    leaks.check(before)
+
+
+@pytest.fixture
+async def leaves_no_task() -> AsyncIterator[None]:
+    before = leaks.tasks()
+    yield
+    leaks.check_tasks(before)
+
+
+@pytest.fixture
+async def heartbeat() -> AsyncIterator[Heartbeat]:
+    """Fails a test whose event loop computed for more than 50 ms without a turn.
+
+    For a whole module: `pytestmark = pytest.mark.usefixtures("heartbeat")`.
+    """
+    async with Heartbeat() as heartbeat:
+        yield heartbeat
+    heartbeat.check()
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker of the test's own, already running; `Mosquitto` says what else can be had."""
+    with Mosquitto(tmp_path / "mosquitto") as broker:
+        yield broker
