@@ -1,6 +1,13 @@
 """PCM in one sample format: signed 16-bit little-endian, interleaved. All PCM arithmetic lives here."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +34,47 @@ class PcmFormat:
     def silence(self, seconds: float) -> bytes:
         """Digital silence, rounded to whole frames."""
         return bytes(round(seconds * self.rate) * self.frame_bytes)
+
+
+class Resampler:
+    """A stream of PCM at another sample rate; `target` is the format of what comes out.
+
+    The length is kept to within one frame, and the filter's delay is made up for, so nothing shifts in time.
+    """
+
+    def __init__(self, source: PcmFormat, rate: int) -> None:
+        # soxr and numpy are loaded only where something is resampled: a node at rest stays small.
+        import soxr  # noqa: PLC0415
+
+        self.source = source
+        self.target = replace(source, rate=rate)
+        self._stream = soxr.ResampleStream(source.rate, rate, source.channels, dtype="int16")
+
+    def process(self, pcm: bytes) -> bytes:
+        """What can be told of the output once these whole frames are known; may be empty."""
+        return self._resample(pcm, last=False)
+
+    def finish(self) -> bytes:
+        """The rest of the output; nothing may follow."""
+        return self._resample(b"", last=True)
+
+    def _resample(self, pcm: bytes, *, last: bool) -> bytes:
+        frames: NDArray[np.int16] = self._stream.resample_chunk(_frames(pcm, self.source), last=last)
+        return frames.tobytes()
+
+
+def apply_gain(pcm: bytes, gain: float) -> bytes:
+    """The same samples, `gain` times as large; what no longer fits into 16 bits is clipped."""
+    if gain == 1:
+        return pcm
+    import numpy as np  # noqa: PLC0415 - as in Resampler
+
+    samples = np.frombuffer(pcm, dtype="<i2") * np.float32(gain)
+    return np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
+
+
+def _frames(pcm: bytes, pcm_format: PcmFormat) -> NDArray[np.int16]:
+    """One row per frame, one column per channel; a partial frame is a ValueError."""
+    import numpy as np  # noqa: PLC0415 - as in Resampler
+
+    return np.frombuffer(pcm, dtype="<i2").reshape(-1, pcm_format.channels)
