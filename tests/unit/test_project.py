@@ -1,0 +1,59 @@
+"""The project's own papers agree with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import voicenode
+
+ROOT = Path(__file__).parents[2]
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def name_of(requirement: str) -> str:
+    """The normalised name of what `requirement` asks for."""
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-").replace(".", "-")
+
+
+def constraints() -> list[str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    versions = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == voicenode.__version__
+
+
+def test_every_dependency_is_held_at_one_version() -> None:
+    wanted = [*project()["project"]["dependencies"], *project()["dependency-groups"]["dev"]]
+    held = {name_of(line) for line in constraints()}
+    assert {name_of(requirement) for requirement in wanted} - held == set()
+
+
+def test_constraints_are_names_and_exact_versions() -> None:
+    pattern = re.compile(r"[a-z0-9-]+==[0-9a-z.]+( ; .*)?")
+    assert [line for line in constraints() if not pattern.fullmatch(line)] == []
+
+
+def test_every_ruff_rule_that_is_off_has_its_reason() -> None:
+    lint = (
+        (ROOT / "pyproject.toml")
+        .read_text()
+        .partition("[tool.ruff.lint]")[2]
+        .partition("\n[tool.ruff.lint.py")[0]
+    )
+    rules = [line for line in lint.splitlines() if re.match(r'\s+"[A-Z]+[0-9]*",', line)]
+    assert rules
+    assert [rule for rule in rules if "  # " not in rule] == []
+
+
+def test_pre_commit_needs_nothing_from_elsewhere() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert {repository["repo"] for repository in hooks["repos"]} == {"local"}
