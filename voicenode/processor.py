@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections import deque
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from voicenode.audio import apply_gain
+from voicenode.engine import Segment
+from voicenode.errors import ErrorCode, RequestError
+from voicenode.text import Lexicon, Segmenter, segment_ssml, strip_ssml
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, AsyncIterator, Mapping
+
+    from voicenode.audio import PcmFormat
+    from voicenode.engine import EngineInfo
+    from voicenode.voices import Catalogue, Choice, Voice
+    from voicenode.workers.pool import EnginePool, Turns
+
+BLANK_SECONDS = 0.1
+"""Silence for a text with nothing to speak, such as a lone emoji: clients need some audio to be content."""
+
+SPEED_RANGE = (0.25, 4.0)
+"""What a request may ask for as speed; beyond it no engine is understood."""
+
+_FEED_CHARS = 2000
+"""Characters of a long text that are cut into segments at a time, so that the event loop stays free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +43,214 @@ class SynthesisRequest:
     language: str | None = None
     engine: str | None = None
     speed: float | None = None
+    """1.0 is the voice's natural speed."""
     volume: float | None = None
+    """A factor on the samples; what would be too loud is clipped."""
     live: bool = True
     """A live request goes ahead of batch work at the next segment border."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeechRules:
+    """How this node speaks when a request does not say."""
+
+    max_chars: int = 20_000
+    """Characters of one request's text."""
+    segment_chars: int = 400
+    """Characters of one segment."""
+    sentence_silence: float = 0.15
+    """Seconds between two segments."""
+    speed: float = 1.0
+    volume: float = 1.0
+    buffer_seconds: float = 30.0
+    """A listener who has this much sound waiting gets no further segment until some is taken."""
+    lexicon: Lexicon = field(default_factory=Lexicon)
+
+
+class Speech:
+    """The sound of one request: iterate over it once for its PCM, in order, in one format."""
+
+    def __init__(self, choice: Choice, pcm_format: PcmFormat, chunks: AsyncIterator[bytes]) -> None:
+        self.choice = choice
+        self.format = pcm_format
+        self._chunks = chunks
+
+    @property
+    def voice(self) -> Voice:
+        """Who speaks."""
+        return self.choice.voice
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """PCM chunks of whole frames.
+
+        Raises:
+            VoiceServiceError: what went wrong, after all that was spoken before it.
+        """
+        return self._chunks
+
+
+class VoiceProcessor:
+    """Turns requests into speech with the voices of a catalogue and the engines of a pool."""
+
+    def __init__(
+        self, catalogue: Catalogue, pool: EnginePool, engines: Mapping[str, EngineInfo], rules: SpeechRules
+    ) -> None:
+        self.catalogue = catalogue
+        self._pool = pool
+        self._engines = engines
+        self._rules = rules
+
+    @asynccontextmanager
+    async def speak(self, request: SynthesisRequest) -> AsyncIterator[Speech]:
+        """Speak a request; leaving the context cancels what is not spoken yet and frees the engine.
+
+        Raises:
+            RequestError: the request cannot be spoken as it stands.
+            BusyError: the engine's memory is in use.
+            EngineError: the voice's engine cannot be loaded.
+        """
+        choice = self.catalogue.choose(request.voice, request.speaker, request.language, request.engine)
+        self._check(request)
+        async with self._pool.hold(choice.voice.engine, live=request.live) as turns:
+            buffer = _Buffer(round(self._rules.buffer_seconds * turns.format.bytes_per_second))
+            making = asyncio.create_task(self._fill(buffer, request, choice, turns), name="make speech")
+            try:
+                yield Speech(choice, turns.format, buffer.chunks())
+            finally:
+                making.cancel()
+                await asyncio.wait([making])
+
+    def _check(self, request: SynthesisRequest) -> None:
+        if isinstance(request.text, str):
+            self._check_length(len(request.text))
+        slowest, fastest = SPEED_RANGE
+        if request.speed is not None and not slowest <= request.speed <= fastest:
+            raise RequestError(
+                ErrorCode.BAD_REQUEST, f"speed {request.speed:g} is not within {slowest:g} and {fastest:g}"
+            )
+
+    def _check_length(self, chars: int) -> None:
+        limit = self._rules.max_chars
+        if chars > limit:
+            raise RequestError(
+                ErrorCode.TEXT_TOO_LONG, f"the text has {chars} characters; text.max_chars allows {limit}"
+            )
+
+    async def _fill(self, buffer: _Buffer, request: SynthesisRequest, choice: Choice, turns: Turns) -> None:
+        try:
+            await self._make(buffer, request, choice, turns)
+        except Exception as error:  # noqa: BLE001 - not handled here: the listener raises it
+            buffer.end(error)
+        else:
+            buffer.end()
+
+    async def _make(self, buffer: _Buffer, request: SynthesisRequest, choice: Choice, turns: Turns) -> None:
+        gain = self._rules.volume if request.volume is None else request.volume
+        between = turns.format.silence(self._rules.sentence_silence)
+        pause = b""
+        async for segment in self._segments(request, choice):
+            await buffer.room()
+            async with aclosing(turns.synthesize(segment)) as chunks:
+                async for chunk in chunks:
+                    if pause:
+                        buffer.put(pause)
+                        pause = b""
+                    buffer.put(chunk if gain == 1.0 else apply_gain(chunk, gain))
+            pause = between if buffer.used else b""
+        if not buffer.used:
+            buffer.put(turns.format.silence(BLANK_SECONDS))
+
+    async def _segments(self, request: SynthesisRequest, choice: Choice) -> AsyncIterator[Segment]:
+        ssml = request.text_format == "ssml" and self._engines[choice.voice.engine].ssml
+        texts = self._ssml_texts(request) if ssml else self._plain_texts(request, choice)
+        async for text in texts:
+            yield Segment(
+                text=text,
+                voice=choice.voice.id,
+                language=choice.language,
+                speaker=choice.speaker,
+                speed=self._rules.speed if request.speed is None else request.speed,
+                ssml=ssml,
+            )
+
+    async def _ssml_texts(self, request: SynthesisRequest) -> AsyncIterator[str]:
+        document = await self._whole(request)
+        for text in await asyncio.to_thread(segment_ssml, document, self._rules.segment_chars):
+            yield text
+
+    async def _plain_texts(self, request: SynthesisRequest, choice: Choice) -> AsyncIterator[str]:
+        segmenter = Segmenter(choice.language, self._rules.segment_chars, self._rules.lexicon)
+        async for piece in self._plain_pieces(request):
+            for text in segmenter.feed(piece):
+                yield text
+        for text in segmenter.finish():
+            yield text
+
+    async def _plain_pieces(self, request: SynthesisRequest) -> AsyncIterator[str]:
+        if request.text_format == "ssml":
+            yield await asyncio.to_thread(strip_ssml, await self._whole(request))
+            return
+        async for piece in self._pieces(request):
+            yield piece
+
+    async def _whole(self, request: SynthesisRequest) -> str:
+        return "".join([piece async for piece in self._pieces(request)])
+
+    async def _pieces(self, request: SynthesisRequest) -> AsyncIterator[str]:
+        if isinstance(request.text, str):
+            for start in range(0, len(request.text), _FEED_CHARS):
+                yield request.text[start : start + _FEED_CHARS]
+            return
+        chars = 0
+        async for piece in request.text:
+            chars += len(piece)
+            self._check_length(chars)
+            yield piece
+
+
+class _Buffer:
+    """Between the engine and one listener: keeps what was made, and tells the maker when there is room."""
+
+    def __init__(self, size: int) -> None:
+        self.used = False
+        self._size = size
+        self._bytes = 0
+        self._chunks: deque[bytes] = deque()
+        self._ended = False
+        self._error: Exception | None = None
+        self._changed = asyncio.Event()
+
+    def put(self, chunk: bytes) -> None:
+        if chunk:
+            self.used = True
+            self._chunks.append(chunk)
+            self._bytes += len(chunk)
+            self._changed.set()
+
+    def end(self, error: Exception | None = None) -> None:
+        self._ended = True
+        self._error = error
+        self._changed.set()
+
+    async def room(self) -> None:
+        """Wait until the listener has taken enough for another segment to be worth making."""
+        while self._bytes > self._size:
+            await self._change()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All that is put until the end, then the error if there was one."""
+        while True:
+            while self._chunks:
+                chunk = self._chunks.popleft()
+                self._bytes -= len(chunk)
+                self._changed.set()
+                yield chunk
+            if self._ended:
+                break
+            await self._change()
+        if self._error is not None:
+            raise self._error
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()

@@ -1,0 +1,320 @@
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+
+import psutil
+import pytest
+
+from tests.support import tone
+from tests.support.engines.voicenode_tone import ToneOptions, spell
+from voicenode.engine import Segment
+from voicenode.errors import BusyError, EngineError, ErrorCode, RequestError, VoiceServiceError
+from voicenode.workers import process as engine_process
+from voicenode.workers.pool import EnginePool, Turns
+
+pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
+
+
+@pytest.fixture
+def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", tone.python_path())
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[EnginePool]:
+    async with tone.pool() as pool:
+        yield pool
+
+
+def segment(text: str) -> Segment:
+    return Segment(text=text, voice="plain", language="en")
+
+
+async def speak(turns: Turns, text: str) -> str:
+    return spell(b"".join([chunk async for chunk in turns.synthesize(segment(text))])).strip()
+
+
+async def say(pool: EnginePool, text: str, engine: str = "tone") -> str:
+    async with pool.hold(engine) as turns:
+        return await speak(turns, text)
+
+
+def pid(pool: EnginePool) -> int | None:
+    return pool.states()[0].pid
+
+
+async def ended(process_id: int) -> None:
+    """Wait until a process is gone."""
+    async with asyncio.timeout(5):
+        while psutil.pid_exists(process_id):  # noqa: ASYNC110 - the kernel offers no event for a stranger
+            await asyncio.sleep(0.005)
+
+
+async def test_an_engine_speaks_what_it_is_given(pool: EnginePool) -> None:
+    assert await say(pool, "hello world") == "hello world"
+
+
+async def test_the_same_process_speaks_again(pool: EnginePool) -> None:
+    async with pool.hold("tone") as turns:
+        await speak(turns, "one")
+        first = pid(pool)
+        await speak(turns, "two")
+        assert pid(pool) == first
+
+
+async def test_requests_share_one_process_while_it_loads(pool: EnginePool) -> None:
+    spoken = await asyncio.gather(*(say(pool, f"number {n}") for n in range(10)))
+    assert spoken == [f"number {n}" for n in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "code"),
+    [
+        ("well sayerror", EngineError, ErrorCode.ENGINE_FAILED),
+        ("well crash", EngineError, ErrorCode.ENGINE_FAILED),
+        ("well refuse", RequestError, ErrorCode.BAD_REQUEST),
+        ("well die", EngineError, ErrorCode.ENGINE_LOST),
+    ],
+)
+async def test_whatever_an_engine_does_the_next_request_is_spoken(
+    pool: EnginePool, text: str, kind: type[VoiceServiceError], code: ErrorCode
+) -> None:
+    with pytest.raises(kind) as raised:
+        await say(pool, text)
+    assert raised.value.code == code
+    assert await say(pool, "fine again") == "fine again"
+
+
+async def test_a_refusal_keeps_the_process(pool: EnginePool) -> None:
+    async with pool.hold("tone") as turns:
+        before = pid(pool)
+        with pytest.raises(RequestError):
+            await speak(turns, "refuse")
+        assert pid(pool) == before
+
+
+async def test_a_silent_engine_is_ended_and_the_next_request_spoken() -> None:
+    async with tone.pool(tone.spec(silent_timeout=0.3)) as pool:
+        with pytest.raises(EngineError) as raised:
+            await say(pool, "deaf")
+        assert raised.value.code == ErrorCode.ENGINE_LOST
+        assert await say(pool, "fine") == "fine"
+
+
+async def test_an_engine_that_reports_progress_is_not_silent() -> None:
+    async with tone.pool(tone.spec(silent_timeout=0.3)) as pool, pool.hold("tone") as turns:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.8):
+                await speak(turns, "progress")
+
+
+async def test_leaving_in_the_midst_frees_the_engine_and_keeps_its_process(pool: EnginePool) -> None:
+    async with pool.hold("tone") as turns:
+        async with aclosing(turns.synthesize(segment("listen hang"))) as chunks:
+            assert spell(await anext(chunks)) == "liste"
+        before = pid(pool)
+        assert await speak(turns, "next") == "next"
+        assert pid(pool) == before
+
+
+async def test_an_engine_deaf_to_cancelling_is_killed(
+    pool: EnginePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_process, "CANCEL_GRACE", 0.2)
+    async with pool.hold("tone") as turns:
+        async with aclosing(turns.synthesize(segment("deaf"))) as chunks:
+            await anext(chunks)
+        assert await speak(turns, "next") == "next"
+
+
+async def test_a_second_cancellation_does_not_skip_the_kill(
+    pool: EnginePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_process, "CANCEL_GRACE", 0.2)
+    heard = asyncio.Event()
+
+    async def listen() -> None:
+        async with pool.hold("tone") as turns:
+            async for _ in turns.synthesize(segment("deaf")):
+                heard.set()
+
+    listener = asyncio.create_task(listen())
+    await heard.wait()
+    deaf = pid(pool)
+    assert deaf
+    for _ in range(3):
+        listener.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([listener])
+    await ended(deaf)
+    assert await say(pool, "next") == "next"
+
+
+async def test_a_killed_process_is_replaced(pool: EnginePool) -> None:
+    await say(pool, "one")
+    first = pid(pool)
+    assert first
+    os.kill(first, signal.SIGKILL)
+    await ended(first)
+    assert await say(pool, "two") == "two"
+    assert pid(pool) != first
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("no weights", "no weights"), ("die", "exit status 7"), ("crash", "ZeroDivisionError")]
+)
+async def test_an_engine_that_cannot_load_says_why_each_time(how: str, said: str) -> None:
+    async with tone.pool(tone.spec(options=ToneOptions(load_error=how))) as pool:
+        for _ in range(2):
+            with pytest.raises(EngineError, match=said):
+                await say(pool, "hello")
+
+
+async def test_an_engine_that_loads_for_too_long_is_given_up() -> None:
+    slow = tone.spec(options=ToneOptions(load_seconds=3600), load_timeout=0.3)
+    async with tone.pool(slow) as pool:
+        with pytest.raises(EngineError, match="load_timeout"):
+            await say(pool, "hello")
+
+
+async def test_an_interpreter_that_does_not_exist_is_named() -> None:
+    async with tone.pool(tone.spec(python="/nowhere/python")) as pool:
+        with pytest.raises(EngineError, match="/nowhere/python"):
+            await say(pool, "hello")
+
+
+async def test_an_idle_engine_ends_and_the_next_request_starts_it_again() -> None:
+    async with tone.pool(idle_timeout=0) as pool:
+        async with pool.hold("tone") as turns:
+            await speak(turns, "one")
+            first = pid(pool)
+            await speak(turns, "still the same")
+            assert pid(pool) == first
+        assert first
+        await ended(first)
+        assert pool.states()[0].state == "unloaded"
+        assert await say(pool, "two") == "two"
+
+
+async def test_a_request_at_the_moment_of_ending_is_spoken() -> None:
+    async with tone.pool(idle_timeout=0) as pool:
+        for n in range(20):
+            assert await say(pool, f"number {n}") == f"number {n}"
+            for _ in range(n % 4):
+                await asyncio.sleep(0)
+
+
+async def test_an_idle_timeout_of_minus_one_keeps_the_process() -> None:
+    async with tone.pool(idle_timeout=-1) as pool:
+        await say(pool, "one")
+        assert pool.states()[0].state == "ready"
+
+
+async def test_more_than_allowed_do_not_wait() -> None:
+    async with tone.pool(max_waiting=3) as pool, pool.hold("tone") as turns:
+        async with aclosing(turns.synthesize(segment("first hang"))) as chunks:
+            await anext(chunks)
+            waiting = [asyncio.create_task(say(pool, f"w{n}")) for n in range(3)]
+            while pool.states()[0].waiting < 3:  # noqa: ASYNC110 - the pool tells its state, not its changes
+                await asyncio.sleep(0)
+            with pytest.raises(BusyError):
+                await say(pool, "one too many")
+        assert await asyncio.gather(*waiting) == ["w0", "w1", "w2"]
+
+
+async def test_a_first_turn_is_not_waited_for_longer_than_allowed() -> None:
+    async with tone.pool(wait_timeout=0.1) as pool, pool.hold("tone") as turns:
+        async with aclosing(turns.synthesize(segment("first hang"))) as chunks:
+            await anext(chunks)
+            with pytest.raises(BusyError):
+                await say(pool, "late")
+        assert await say(pool, "now") == "now"
+
+
+async def test_a_slow_load_is_not_waiting() -> None:
+    slow = tone.spec(options=ToneOptions(load_seconds=0.5))
+    async with tone.pool(slow, wait_timeout=0.1) as pool:
+        assert list(await asyncio.gather(say(pool, "a"), say(pool, "b"))) == ["a", "b"]
+
+
+async def test_live_requests_go_first_at_the_next_border(pool: EnginePool) -> None:
+    order: list[str] = []
+
+    async def take(name: str, *, live: bool) -> None:
+        async with pool.hold("tone", live=live) as turns:
+            await speak(turns, name)
+            order.append(name)
+
+    async with pool.hold("tone") as turns:
+        async with aclosing(turns.synthesize(segment("first hang"))) as chunks:
+            await anext(chunks)
+            tasks = [
+                asyncio.create_task(take("batch", live=False)),
+                asyncio.create_task(take("live", live=True)),
+            ]
+            while pool.states()[0].waiting < 2:  # noqa: ASYNC110 - the pool tells its state, not its changes
+                await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+    assert order == ["live", "batch"]
+
+
+async def test_a_batching_engine_speaks_several_segments_at_once() -> None:
+    async with tone.pool(tone.spec("tone4")) as pool, pool.hold("tone4") as turns:
+        first, second = turns.synthesize(segment("one progress")), turns.synthesize(segment("two progress"))
+        async with aclosing(first), aclosing(second):
+            assert spell(await anext(first)) == "one "
+            assert spell(await anext(second)) == "two "
+
+
+async def test_the_least_recently_used_engine_makes_room() -> None:
+    specs = [tone.spec(), tone.spec("tone2"), tone.spec("tone3")]
+    async with tone.pool(*specs, memory=150) as pool:
+        await say(pool, "small")
+        await say(pool, "second", "tone2")
+        await say(pool, "third", "tone3")
+        assert [state.state for state in pool.states()] == ["ready", "unloaded", "ready"]
+
+
+async def test_a_speaking_engine_is_not_ended_for_another() -> None:
+    async with tone.pool(tone.spec("tone2"), tone.spec("tone3"), memory=150) as pool:
+        async with pool.hold("tone2") as turns, aclosing(turns.synthesize(segment("wait hang"))) as chunks:
+            await anext(chunks)
+            other = asyncio.create_task(say(pool, "other", "tone3"))
+            await asyncio.sleep(0)
+            assert [state.state for state in pool.states()] == ["speaking", "loading"]
+        assert await other == "other"
+
+
+async def test_what_waits_for_memory_too_long_is_busy() -> None:
+    specs = [tone.spec("tone2"), tone.spec("tone3")]
+    async with tone.pool(*specs, memory=150, wait_timeout=0.1) as pool, AsyncExitStack() as stack:
+        turns = await stack.enter_async_context(pool.hold("tone2"))
+        chunks = await stack.enter_async_context(aclosing(turns.synthesize(segment("wait hang"))))
+        await anext(chunks)
+        with pytest.raises(BusyError):
+            await say(pool, "other", "tone3")
+
+
+async def test_low_vram_keeps_no_engine_of_the_device() -> None:
+    async with tone.pool(tone.spec(), tone.spec("tone2"), low_vram=True) as pool:
+        await say(pool, "small")
+        async with pool.hold("tone2") as turns:
+            await speak(turns, "large")
+            process_id = pool.states()[1].pid
+        assert process_id
+        await ended(process_id)
+        assert [state.state for state in pool.states()] == ["ready", "unloaded"]
+
+
+async def test_unloading_while_it_loads_answers_those_who_wait() -> None:
+    slow = tone.spec(options=ToneOptions(load_seconds=3600))
+    async with tone.pool(slow) as pool:
+        waiting = asyncio.create_task(say(pool, "hello"))
+        while pool.states()[0].state != "loading":  # noqa: ASYNC110 - the pool tells its state, not its changes
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        await pool.unload("tone")
+        with pytest.raises(EngineError):
+            await waiting

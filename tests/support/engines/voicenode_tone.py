@@ -1,0 +1,131 @@
+"""An engine of the tests' own, whose sound spells its text, and which fails, hangs and dies on command.
+
+Every character is spoken as 10 ms of one sample value, its code point; `spell` reads the text back. A text
+with one of the words below does what the word says, after having spoken what stands before it.
+"""
+
+import os
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from voicenode.engine import (
+    EngineError,
+    EngineInfo,
+    EngineVoice,
+    ErrorCode,
+    Event,
+    PcmFormat,
+    RequestError,
+    Segment,
+    TTSEngine,
+)
+
+RATE = 16_000
+FRAMES_PER_CHAR = RATE // 100
+FOREVER = 3600.0
+
+
+@dataclass(frozen=True)
+class ToneOptions:
+    load_seconds: float = 0.0
+    load_error: str = ""
+    """Fail to load with this sentence; `die`: end the process; `crash`: raise what is no EngineError."""
+    chunk_chars: int = 5
+    char_seconds: float = 0.0
+    """How long the engine computes for each character."""
+
+
+class ToneEngine(TTSEngine[ToneOptions]):
+    info = EngineInfo(
+        name="tone", description="Spells texts in tones", licence="Apache-2.0", url="https://example.org/tone"
+    )
+    options_type = ToneOptions
+
+    def voices(self) -> Sequence[EngineVoice]:
+        return [
+            EngineVoice("plain", "Plain tone", ("en-US", "en"), speakers=("soft", "loud")),
+            EngineVoice("deutsch", "Deutscher Ton", ("de",)),
+        ]
+
+    def load(self) -> PcmFormat:
+        time.sleep(self.options.load_seconds)
+        if self.options.load_error == "die":
+            os._exit(7)
+        if self.options.load_error == "crash":
+            raise ZeroDivisionError
+        if self.options.load_error:
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, self.options.load_error)
+        return PcmFormat(RATE)
+
+    def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
+        for word in segment.text.split(" "):
+            if word == "sayerror":
+                raise EngineError(ErrorCode.ENGINE_FAILED, "told to fail")
+            if word == "refuse":
+                raise RequestError(ErrorCode.BAD_REQUEST, "told to refuse")
+            if word == "crash":
+                raise ZeroDivisionError("told to crash")
+            if word == "die":
+                os._exit(7)
+            if word == "hang":
+                stop.wait(FOREVER)
+            if word == "deaf":
+                try:
+                    yield from self._speak(word, stop)
+                finally:  # whenever it is told to stop, it does not
+                    time.sleep(FOREVER)
+            if word == "progress":
+                while not stop.wait(0.01):
+                    yield b""
+            yield from self._speak(word + " ", stop)
+
+    def _speak(self, text: str, stop: Event) -> Iterator[bytes]:
+        for start in range(0, len(text), self.options.chunk_chars):
+            part = text[start : start + self.options.chunk_chars]
+            if stop.wait(self.options.char_seconds * len(part)):
+                return
+            yield array("h", [ord(char) for char in part for _ in range(FRAMES_PER_CHAR)]).tobytes()
+
+
+class SecondToneEngine(ToneEngine):
+    """The same, wanting memory of the device, so that two of them compete for it."""
+
+    info = EngineInfo(
+        name="tone2",
+        description="Spells texts in tones",
+        licence="Apache-2.0",
+        url="https://example.org/tone",
+        memory=100,
+    )
+
+
+class ThirdToneEngine(ToneEngine):
+    info = EngineInfo(
+        name="tone3",
+        description="Spells texts in tones",
+        licence="Apache-2.0",
+        url="https://example.org/tone",
+        memory=100,
+    )
+
+
+class BatchToneEngine(ToneEngine):
+    """The same, taking four segments at once."""
+
+    info = EngineInfo(
+        name="tone4",
+        description="Spells texts in tones",
+        licence="Apache-2.0",
+        url="https://example.org/tone",
+        streams=4,
+    )
+
+
+def spell(pcm: bytes) -> str:
+    """The text that was spoken; silence (zeros) is left out."""
+    samples = array("h", pcm)
+    runs = ((value, sum(1 for _ in group)) for value, group in groupby(samples))
+    return "".join(chr(value) * (count // FRAMES_PER_CHAR) for value, count in runs if value)

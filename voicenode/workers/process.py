@@ -1,0 +1,234 @@
+"""The parent side of one engine process: start it, give it segments, and end it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from voicenode.audio import PcmFormat
+from voicenode.errors import EngineError, ErrorCode, RequestError, VoiceServiceError
+from voicenode.framing import MAX_HEADER, Frame, FramingError, encode, read_frame
+from voicenode.workers.worker import MAX_PAYLOAD
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+
+    from voicenode.engine import EngineInfo, Segment
+
+_log = logging.getLogger(__name__)
+
+CANCEL_GRACE = 5.0
+"""Seconds that an engine has to stop what nobody listens to, before its process is killed."""
+
+_LAST = {"done", "error", "lost"}
+"""Frames after which nothing more comes for a segment."""
+
+_REQUEST_CODES = {ErrorCode.BAD_REQUEST, ErrorCode.BAD_SSML, ErrorCode.TEXT_TOO_LONG}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """An engine as the pool runs it."""
+
+    info: EngineInfo
+    path: str
+    """Where the engine's class is: `module:Class`."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    python: str | None = None
+    """The interpreter of the engine's process; None: this one."""
+    load_timeout: float = 120.0
+    """Seconds until an engine that is not loaded is given up."""
+    silent_timeout: float = 60.0
+    """Seconds without a frame of any kind until a speaking engine is given up."""
+
+
+class EngineProcess:
+    """One loaded engine. When `closed` is set, the process has ended or is being killed, for good."""
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        process: asyncio.subprocess.Process,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self.spec = spec
+        self.format = PcmFormat(0)
+        self.closed = asyncio.Event()
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+        self._ids = itertools.count(1)
+        self._frames: dict[int, asyncio.Queue[Frame]] = {}
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @classmethod
+    async def start(cls, spec: EngineSpec) -> Self:
+        """Start a process and load the engine in it.
+
+        Raises:
+            EngineError: it could not be started or loaded.
+        """
+        ours, theirs = socket.socketpair()
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MAX_HEADER)
+        with theirs:
+            try:
+                process = await _spawn(spec, theirs.fileno())
+            except OSError as error:
+                writer.close()
+                what = f"{spec.python or sys.executable}: {error.strerror}"
+                raise EngineError(
+                    ErrorCode.ENGINE_UNAVAILABLE, f"engine '{spec.info.name}' cannot start: {what}"
+                ) from error
+        engine = cls(spec, process, reader, writer)
+        try:
+            await engine._load()
+        except BaseException:
+            await asyncio.shield(engine.stop())
+            raise
+        engine._reading = asyncio.create_task(engine._read(), name=f"engine {spec.info.name} reader")
+        return engine
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[bytes]:
+        """The PCM of one segment, as it is made; closing the generator frees the engine before it returns.
+
+        Raises:
+            RequestError: the engine refuses this text.
+            EngineError: the engine failed, fell silent or died.
+        """
+        run_id = next(self._ids)
+        frames = self._frames[run_id] = asyncio.Queue()
+        self._send(Frame("synthesize", {"id": run_id, "segment": dataclasses.asdict(segment)}))
+        ended = False
+        try:
+            while not ended:
+                frame = await self._next(frames)
+                ended = frame.type in _LAST
+                if frame.type == "audio":
+                    yield frame.payload
+                elif frame.type == "error":
+                    raise _as_error(self.spec.info.name, frame)
+                elif frame.type == "lost":
+                    raise self._lost("while it was speaking")
+        finally:
+            if ended or self.closed.is_set():
+                del self._frames[run_id]
+            else:
+                # A second cancellation must neither skip the kill after the grace nor hide frames from it.
+                await asyncio.shield(self._cancel(run_id, frames))
+
+    async def stop(self) -> None:
+        """End the process and wait until all its memory is free; what it was speaking fails."""
+        self.closed.set()
+        # Not `Process.kill`, which would collect a dead child before asyncio does, and lose its exit status.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+        self._writer.close()
+        if self._reading is not None and self._reading is not asyncio.current_task():
+            await asyncio.wait([self._reading])
+
+    async def _load(self) -> None:
+        name, timeout = self.spec.info.name, self.spec.load_timeout
+        self._send(Frame("load", {"options": dict(self.spec.options)}))
+        try:
+            async with asyncio.timeout(timeout):
+                frame = await read_frame(self._reader, MAX_PAYLOAD)
+        except TimeoutError as error:
+            raise EngineError(
+                ErrorCode.ENGINE_UNAVAILABLE,
+                f"engine '{name}' was not loaded within {timeout:g} s; raise engines.{name}.load_timeout",
+            ) from error
+        except (FramingError, EOFError, OSError):
+            frame = None
+        if frame is None:
+            await self.stop()
+            raise self._lost("while it was loaded")
+        if frame.type == "error":
+            raise _as_error(name, frame)
+        self.format = PcmFormat(**frame.data)
+
+    async def _read(self) -> None:
+        """Hand each frame to the segment it belongs to, until the process ends."""
+        try:
+            while frame := await read_frame(self._reader, MAX_PAYLOAD):
+                run_id = frame.data.get("id")
+                for frames in self._frames.values() if run_id is None else (self._frames.get(run_id),):
+                    if frames is not None:
+                        frames.put_nowait(frame)
+        except (FramingError, EOFError, OSError) as error:
+            _log.warning("engine %s: its connection broke: %s", self.spec.info.name, error)
+        died = not self.closed.is_set()
+        await self.stop()
+        if died:
+            _log.error("%s", self._lost("by itself"))
+        for frames in self._frames.values():
+            frames.put_nowait(Frame("lost"))
+
+    async def _next(self, frames: asyncio.Queue[Frame]) -> Frame:
+        if frames.empty() and self.closed.is_set():
+            return Frame("lost")
+        name, timeout = self.spec.info.name, self.spec.silent_timeout
+        try:
+            async with asyncio.timeout(timeout):
+                return await frames.get()
+        except TimeoutError as error:
+            await asyncio.shield(self.stop())
+            raise EngineError(
+                ErrorCode.ENGINE_LOST, f"engine '{name}' gave no sign of life for {timeout:g} s and was ended"
+            ) from error
+
+    async def _cancel(self, run_id: int, frames: asyncio.Queue[Frame]) -> None:
+        self._send(Frame("cancel", {"id": run_id}))
+        try:
+            async with asyncio.timeout(CANCEL_GRACE):
+                while (await frames.get()).type not in _LAST:
+                    pass
+        except TimeoutError:
+            _log.warning(
+                "engine %s did not stop within %g s and was ended", self.spec.info.name, CANCEL_GRACE
+            )
+            await self.stop()
+        finally:
+            del self._frames[run_id]
+
+    def _send(self, frame: Frame) -> None:
+        if not self.closed.is_set():
+            self._writer.write(encode(frame))
+
+    def _lost(self, when: str) -> EngineError:
+        status = self._process.returncode
+        how = "" if status is None else f" (exit status {status})"
+        return EngineError(ErrorCode.ENGINE_LOST, f"engine '{self.spec.info.name}' died {when}{how}")
+
+
+async def _spawn(spec: EngineSpec, fd: int) -> asyncio.subprocess.Process:
+    python = spec.python or sys.executable
+    return await asyncio.create_subprocess_exec(
+        python, "-m", "voicenode.workers.worker", str(fd), spec.path,
+        stdin=asyncio.subprocess.DEVNULL,
+        # Whatever an engine's libraries print belongs in the log and must never reach a client on stdio://.
+        stdout=sys.stderr.fileno(),
+        pass_fds=[fd],
+        # A Ctrl-C in the terminal is for the daemon, which still lets the engine finish its sentence.
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def _as_error(engine: str, frame: Frame) -> VoiceServiceError:
+    code, text = ErrorCode(frame.data["code"]), f"engine '{engine}': {frame.data['text']}"
+    return RequestError(code, text) if code in _REQUEST_CODES else EngineError(code, text)

@@ -1,0 +1,155 @@
+"""The child side of one engine process: `python -m voicenode.workers.worker FD MODULE:CLASS`.
+
+Frames in: `load` {options}, `synthesize` {id, segment}, `cancel` {id}.
+Frames out: `loaded` {rate, width, channels}, `audio` {id} + PCM, `alive`, `done` {id},
+`error` {id, code, text}; an error without id means that the engine could not be loaded.
+
+The main thread runs the model; one thread reads frames. When the daemon goes away, so does this process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections import deque
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from voicenode.engine import Segment
+from voicenode.errors import ErrorCode, VoiceServiceError
+from voicenode.framing import Frame, encode, read_frame_blocking
+from voicenode.workers.registry import engine_class
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from voicenode.engine import TTSEngine
+
+MAX_PAYLOAD = 64 * 1024 * 1024
+"""Bytes of one frame's payload between the daemon and an engine process, either way."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Run:
+    """One segment in the making."""
+
+    id: int
+    stop: threading.Event
+    chunks: Iterator[bytes]
+
+
+class Worker:
+    """Runs one engine for the daemon at the other end of `connection`."""
+
+    def __init__(self, connection: socket.socket, engine_path: str) -> None:
+        self._connection = connection
+        self._frames = connection.makefile("rb")
+        self._engine_path = engine_path
+        self._waiting: deque[Frame] = deque()
+        self._stops: dict[int, threading.Event] = {}
+        self._arrived = threading.Semaphore(0)
+
+    def run(self) -> None:
+        """Load the engine, then speak until the process ends."""
+        load = read_frame_blocking(self._frames, MAX_PAYLOAD)
+        if load is None:
+            return
+        threading.Thread(target=self._read, name="frames", daemon=True).start()
+        engine = self._load(load.data["options"])
+        if engine is not None:
+            self._speak(engine)
+
+    def _load(self, options: dict[str, Any]) -> TTSEngine[Any] | None:
+        try:
+            engine_type = engine_class(self._engine_path)
+            engine: TTSEngine[Any] = engine_type(engine_type.options_type(**options))
+            pcm_format = engine.load()
+        except Exception as error:  # noqa: BLE001 - the process boundary: whatever it is, the daemon is told
+            self._send_error(None, error)
+            return None
+        self._send(Frame("loaded", dataclasses.asdict(pcm_format)))
+        return engine
+
+    def _speak(self, engine: TTSEngine[Any]) -> None:
+        """Take one chunk from every running segment in turn; wait only when there is none."""
+        runs: list[_Run] = []
+        while True:
+            self._admit(engine, runs)
+            for run in runs[:]:
+                if not self._step(run):
+                    runs.remove(run)
+                    self._stops.pop(run.id, None)
+
+    def _admit(self, engine: TTSEngine[Any], runs: list[_Run]) -> None:
+        while len(runs) < engine.info.streams and self._arrived.acquire(blocking=not runs):
+            frame = self._waiting.popleft()
+            run_id = frame.data["id"]
+            stop = self._stops[run_id]
+            runs.append(_Run(run_id, stop, engine.synthesize(Segment(**frame.data["segment"]), stop)))
+
+    def _step(self, run: _Run) -> bool:
+        """Send the next chunk of a segment; False when it was the last."""
+        try:
+            chunk = None if run.stop.is_set() else next(run.chunks, None)
+            if chunk is not None:
+                self._send(Frame("audio", {"id": run.id}, chunk) if chunk else Frame("alive"))
+                return True
+            _close(run.chunks)
+        except Exception as error:  # noqa: BLE001 - the process boundary: whatever it is, the daemon is told
+            self._send_error(run.id, error)
+            return False
+        self._send(Frame("done", {"id": run.id}))
+        return False
+
+    def _read(self) -> None:
+        try:
+            while frame := read_frame_blocking(self._frames, MAX_PAYLOAD):
+                self._dispatch(frame)
+        finally:
+            # The daemon is gone, and nothing that the model is doing matters any more.
+            os._exit(0)
+
+    def _dispatch(self, frame: Frame) -> None:
+        if frame.type == "synthesize":
+            self._stops[frame.data["id"]] = threading.Event()
+            self._waiting.append(frame)
+            self._arrived.release()
+        elif frame.type == "cancel" and (stop := self._stops.get(frame.data["id"])):
+            stop.set()
+
+    def _send(self, frame: Frame) -> None:
+        try:
+            self._connection.sendall(encode(frame))
+        except OSError:
+            os._exit(0)
+
+    def _send_error(self, run_id: int | None, error: Exception) -> None:
+        if isinstance(error, VoiceServiceError):
+            code, text = error.code, str(error)
+        else:
+            traceback.print_exception(error)
+            code, text = ErrorCode.ENGINE_FAILED, f"{type(error).__name__}: {error}"
+        self._send(Frame("error", {"id": run_id, "code": code, "text": text}))
+
+
+def _close(chunks: Iterator[bytes]) -> None:
+    """Let a generator clean up now rather than when it is collected."""
+    close = getattr(chunks, "close", None)
+    if close is not None:
+        close()
+
+
+def main() -> NoReturn:
+    """Run the engine of the command line on the inherited socket."""
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    Worker(connection, sys.argv[2]).run()
+    sys.stderr.flush()
+    # Without interpreter shutdown: libraries that hold a GPU are known to hang or crash in it.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
