@@ -1,0 +1,64 @@
+"""Types of settings that several sections share; each says what it expected when it refuses a value."""
+
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
+
+from annotated_types import Gt, MinLen
+from pydantic import AfterValidator
+
+_T = TypeVar("_T")
+
+
+def _checked(holds: Callable[[_T], bool], expected: str) -> AfterValidator:
+    """A value for which `holds` is false, or raises ValueError, is refused with what was expected."""
+
+    def check(value: _T) -> _T:
+        try:
+            good = holds(value)
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _is_listen_uri(uri: str) -> bool:
+    parts = urlsplit(uri)
+    if any(not character.isprintable() or character.isspace() for character in uri):
+        return False
+    match parts.scheme:
+        case "tcp":
+            bare = not (parts.path or parts.query or parts.fragment or parts.username)
+            return bare and parts.port is not None
+        case "unix":
+            return not parts.netloc and len(parts.path) > 1
+        case _:
+            return uri == "stdio://"
+
+
+def _expand_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # no such user; the path stays relative and is refused as such
+        return path
+
+
+Name = Annotated[str, MinLen(1)]
+Seconds = Annotated[float, Gt(0)]
+IdleSeconds = Annotated[
+    float, _checked(lambda seconds: seconds >= 0 or seconds == -1, "seconds, 0 for at once, or -1 for never")
+]
+IpAddress = Annotated[str, _checked(lambda text: bool(ip_address(text)), "an IP address")]
+LocalPath = Annotated[
+    Path,
+    AfterValidator(_expand_home),
+    _checked(lambda path: path.is_absolute() and "\0" not in str(path), "an absolute path"),
+]
+ListenUri = Annotated[
+    str, _checked(_is_listen_uri, "tcp://HOST:PORT, tcp://:PORT, unix:///PATH or stdio:// in a list")
+]

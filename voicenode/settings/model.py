@@ -1,0 +1,140 @@
+"""Every setting: its default, its bounds, and a line that explains it, as `config/voicenode.yaml` repeats."""
+
+from dataclasses import fields
+from functools import cached_property
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from annotated_types import Ge, Le, MinLen
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from voicenode.settings.fields import IdleSeconds, IpAddress, ListenUri, LocalPath, Name, Seconds
+
+
+class Section(BaseModel):
+    """Settings that belong together; keys that they do not know are refused, and nothing changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LogSettings(Section):
+    """What is logged."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important messages that are logged: debug, info, warning or error."""
+
+
+class WyomingSettings(Section):
+    """The protocol that Home Assistant speaks with voices."""
+
+    uri: Annotated[tuple[ListenUri, ...], MinLen(1)] = ("tcp://:10200",)
+    """Where to listen: tcp://HOST:PORT, tcp://:PORT for every address, unix:///PATH or stdio://."""
+    max_connections: Annotated[int, Ge(1)] = 1000
+    """Connections at once; more are refused."""
+    idle_timeout: Seconds = 600
+    """Seconds until a connection that says nothing is closed."""
+    stall_timeout: Seconds = 30
+    """Seconds until a listener that takes no audio is disconnected."""
+
+
+class MdnsSettings(Section):
+    """How Home Assistant finds the node."""
+
+    enabled: bool = True
+    """Whether the node announces itself on the LAN."""
+    advertise_host: tuple[IpAddress, ...] = ()
+    """The IP addresses that are announced; empty for those that this machine has on the LAN."""
+
+
+class TextSettings(Section):
+    """What is done to a text before it is spoken."""
+
+    max_chars: Annotated[int, Ge(1)] = 20000
+    """Characters in one request; longer texts are refused."""
+    segment_chars: Annotated[int, Ge(20)] = 400
+    """Characters that an engine speaks in one go; longer sentences are cut."""
+    sentence_silence: Annotated[float, Ge(0), Le(10)] = 0.15
+    """Seconds of silence between two sentences."""
+    lexicon: LocalPath | None = None
+    """A file that tells how words are said; null for lexicon.yaml beside this file, if there is one."""
+
+
+class SpeechSettings(Section):
+    """How it sounds."""
+
+    speed: Annotated[float, Ge(0.25), Le(4)] = 1.0
+    """How fast, from 0.25 to 4, where a request does not say; 1 is the voice's natural speed."""
+    volume: Annotated[float, Ge(0), Le(2)] = 1.0
+    """How loud, from 0 to 2; 1 leaves the audio as the engine makes it."""
+
+
+class PoolSettings(Section):
+    """How the engines share the machine."""
+
+    max_waiting: Annotated[int, Ge(1)] = 32
+    """Requests that may wait for an engine; more are refused as busy."""
+    wait_timeout: Seconds = 30
+    """Seconds until a request that still waits is refused as busy."""
+    idle_timeout: IdleSeconds = 300
+    """Seconds until an engine without work ends; 0 for at once, -1 for never."""
+    memory: Annotated[int, Ge(1)] | None = None
+    """MiB of device memory that all engines together may take; null for no bound."""
+    low_vram: bool = False
+    """Whether only one engine is loaded at a time, and ends when nothing waits for it."""
+    buffer_seconds: Seconds = 30
+    """Seconds of audio that are made ahead of a slow listener."""
+
+
+class EngineSettings(Section):
+    """What every engine has; the engine's own options stand beside these keys, and come out as `options`."""
+
+    options_type: ClassVar[type[Any]] = NoneType
+
+    enabled: bool = True
+    """Whether the engine is offered."""
+    python: LocalPath | None = None
+    """Another Python interpreter to run the engine with; null for the node's own."""
+    load_timeout: Seconds = 120
+    """Seconds until an engine that is still loading is stopped."""
+    silent_timeout: Seconds = 60
+    """Seconds until an engine that works without any progress is stopped."""
+
+    @cached_property
+    def options(self) -> Any:  # noqa: ANN401  each engine has a type of its own
+        """The engine's own options, an instance of its `options_type`; None where that is not known."""
+        if self.options_type is NoneType:
+            return None
+        return self.options_type(
+            **{field.name: getattr(self, field.name) for field in fields(self.options_type)}
+        )
+
+    @model_validator(mode="after")
+    def _let_the_engine_check(self) -> Self:
+        _ = self.options  # the engine's `__post_init__` may refuse options that do not go together
+        return self
+
+
+class Settings(Section):
+    """All settings of a node."""
+
+    name: Name = "voicenode"
+    """The name that Home Assistant shows."""
+    data_dir: LocalPath = Path("/var/lib/voicenode")
+    """Where the node keeps its data; null for /var/lib/voicenode, or a user's ~/.local/share/voicenode."""
+    default_voice: Name = "espeak-en-us"
+    """The voice that speaks when nothing else decides."""
+    language_voices: dict[Name, Name] = {}
+    """The voice of a language where the text's language decides, such as de: espeak-de."""
+    aliases: dict[Name, Name] = {}
+    """Other names for voices, such as butler: espeak-en-gb."""
+    log: LogSettings = LogSettings()
+    wyoming: WyomingSettings = WyomingSettings()
+    mdns: MdnsSettings = MdnsSettings()
+    text: TextSettings = TextSettings()
+    speech: SpeechSettings = SpeechSettings()
+    pool: PoolSettings = PoolSettings()
+    engines: dict[str, EngineSettings] = {}
+    """The installed engines, each with its own options."""
+    shutdown_timeout: Seconds = 10
+    """Seconds to finish what is being spoken when the node is stopped."""
