@@ -58,7 +58,7 @@ def bare(kind: Type) -> Type:
 
 
 def _origin(kind: Type) -> object:
-    return getget_origin(kind)
+    return get_origin(kind)
 
 
 def _children(section: Type) -> dict[str, Type]:
