@@ -1,0 +1,101 @@
+import pytest
+
+from voicenode.errors import ErrorCode, RequestError, SetupError
+from voicenode.voices import Catalogue, Voice
+
+
+def voice(name: str, *languages: str, speakers: tuple[str, ...] = (), other: tuple[str, ...] = ()) -> Voice:
+    engine, _, own = name.partition("-")
+    return Voice(name, engine, own, name, languages, speakers, other)
+
+
+VOICES = [
+    voice("espeak-de", "de", speakers=("Whisper",), other=("croak",)),
+    voice("espeak-en-gb", "en-GB", "en"),
+    voice("espeak-en-us", "en-US", "en"),
+    voice("espeak-pt", "pt-PT", "pt"),
+    voice("espeak-pt-br", "pt-BR", "pt"),
+    voice("xtts-anna", "en-US", "de"),
+]
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    return Catalogue(VOICES, "espeak-en-us", {"pt": "espeak-pt-br"}, {"Butler": "espeak-en-gb"})
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "engine", "chosen"),
+    [
+        (None, None, None, "espeak-en-us"),
+        ("", "", "", "espeak-en-us"),
+        ("espeak-de", None, None, "espeak-de"),
+        ("ESPEAK-DE", None, None, "espeak-de"),
+        ("butler", None, None, "espeak-en-gb"),
+        ("espeak-de", "en", None, "espeak-de"),
+        (None, "en-GB", None, "espeak-en-gb"),
+        (None, "en_gb", None, "espeak-en-gb"),
+        (None, "en", None, "espeak-en-us"),
+        (None, "en-AU", None, "espeak-en-us"),
+        (None, "de-AT", None, "espeak-de"),
+        (None, "pt-PT", None, "espeak-pt"),
+        (None, "pt", None, "espeak-pt-br"),
+        (None, "pt-AO", None, "espeak-pt-br"),
+        (None, "tlh", None, "espeak-en-us"),
+        (None, None, "xtts", "xtts-anna"),
+        (None, "de", "xtts", "xtts-anna"),
+    ],
+)
+def test_the_named_voice_speaks_else_the_languages_else_the_default(
+    catalogue: Catalogue, name: str | None, language: str | None, engine: str | None, chosen: str
+) -> None:
+    assert catalogue.choose(name, None, language, engine).voice.name == chosen
+
+
+def test_the_spoken_language_is_spelt_as_the_voice_spells_it(catalogue: Catalogue) -> None:
+    assert catalogue.choose(language="EN_gb").language == "en-GB"
+    assert catalogue.choose("xtts-anna", language="de-CH").language == "de"
+    assert catalogue.choose("espeak-de", language="fr").language == "de"
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"), [(None, None), ("", None), ("whisper", "Whisper"), ("CROAK", "croak")]
+)
+def test_a_speaker_is_shown_or_only_known(catalogue: Catalogue, asked: str | None, given: str | None) -> None:
+    assert catalogue.choose("espeak-de", asked).speaker == given
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "near"),
+    [
+        ({"name": "espeak-en-uk"}, ErrorCode.UNKNOWN_VOICE, "espeak-en-us"),
+        ({"name": "espeak-de", "speaker": "wisper"}, ErrorCode.UNKNOWN_SPEAKER, "Whisper"),
+        ({"engine": "xttsv2"}, ErrorCode.UNKNOWN_ENGINE, "xtts"),
+        ({"name": "espeak-de", "engine": "xtts"}, ErrorCode.UNKNOWN_VOICE, "espeak"),
+    ],
+)
+def test_an_unknown_word_is_answered_with_the_nearest(
+    catalogue: Catalogue, words: dict[str, str], code: ErrorCode, near: str
+) -> None:
+    with pytest.raises(RequestError, match=near) as raised:
+        catalogue.choose(**words)
+    assert raised.value.code == code
+
+
+def test_a_very_long_name_is_not_repeated_whole(catalogue: Catalogue) -> None:
+    with pytest.raises(RequestError) as raised:
+        catalogue.choose("x" * 1_000_000)
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"default_voice": "nobody"}, "default_voice"),
+        ({"default_voice": "espeak-de", "language_voices": {"en": "nobody"}}, "language_voices.en"),
+        ({"default_voice": "espeak-de", "aliases": {"butler": "nobody"}}, "aliases.butler"),
+    ],
+)
+def test_a_setting_that_names_no_voice_is_named(settings: dict[str, object], key: str) -> None:
+    with pytest.raises(SetupError, match=key):
+        Catalogue(VOICES, **settings)  # type: ignore[arg-type]
