@@ -8,7 +8,7 @@ import signal
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__, client, systemd
 from voicenode.errors import ErrorCode, VoiceServiceError
@@ -42,6 +42,30 @@ def run(loaded: LoadedSettings) -> None:
     asyncio.run(_live(loaded))
 
 
+def create_engines(loaded: LoadedSettings) -> dict[str, TTSEngine[Any]]:
+    """The enabled engines that can be used, not loaded, for what they tell of themselves."""
+    paths = installed()
+    return {
+        name: engine_class(paths[name])(chosen.options)
+        for name, chosen in loaded.settings.engines.items()
+        if chosen.enabled and name not in loaded.unavailable
+    }
+
+
+def build_processor(
+    settings: Settings, engines: Mapping[str, TTSEngine[Any]], pool: EnginePool
+) -> VoiceProcessor:
+    """The path from requests to speech, with `pool` to run the engines.
+
+    Raises:
+        SetupError: the settings name a voice that there is not.
+    """
+    voices = [Voice.of_engine(name, voice) for name, engine in engines.items() for voice in engine.voices()]
+    catalogue = Catalogue(voices, settings.default_voice, settings.language_voices, settings.aliases)
+    infos = {name: engine.info for name, engine in engines.items()}
+    return VoiceProcessor(catalogue, pool, infos, _rules(settings))
+
+
 async def _live(loaded: LoadedSettings) -> None:
     settings = loaded.settings
     signals = _Signals()
@@ -49,7 +73,7 @@ async def _live(loaded: LoadedSettings) -> None:
         _log.error("%s", error)
     own_id = await asyncio.to_thread(node_id, settings.data_dir)
     async with (
-        _processor(settings) as processor,
+        _processor(loaded) as processor,
         _wyoming(settings, processor, signals) as server,
         _announced(settings, own_id, server),
         _watched(_own_uri(settings, server)),
@@ -61,39 +85,30 @@ async def _live(loaded: LoadedSettings) -> None:
 
 
 @asynccontextmanager
-async def _processor(settings: Settings) -> AsyncIterator[VoiceProcessor]:
-    engines, specs = _engines(settings)
-    pool = EnginePool(specs, _limits(settings))
+async def _processor(loaded: LoadedSettings) -> AsyncIterator[VoiceProcessor]:
+    settings, engines = loaded.settings, create_engines(loaded)
+    pool = EnginePool(_specs(settings, engines), _limits(settings))
     try:
-        voices = [
-            Voice.of_engine(name, voice) for name, engine in engines.items() for voice in engine.voices()
-        ]
-        catalogue = Catalogue(voices, settings.default_voice, settings.language_voices, settings.aliases)
-        infos = {name: engine.info for name, engine in engines.items()}
-        yield VoiceProcessor(catalogue, pool, infos, _rules(settings))
+        yield build_processor(settings, engines, pool)
     finally:
         await pool.close()
 
 
-def _engines(settings: Settings) -> tuple[Mapping[str, TTSEngine[object]], list[EngineSpec]]:
-    """The enabled engines, for what they tell of themselves, and how to run each."""
+def _specs(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> list[EngineSpec]:
+    """How to run each engine."""
     paths = installed()
-    engines, specs = {}, []
-    for name, chosen in settings.engines.items():
-        if not chosen.enabled:
-            continue
-        engines[name] = engine_class(paths[name])(chosen.options)
-        specs.append(
-            EngineSpec(
-                info=engines[name].info,
-                path=paths[name],
-                options=asdict(chosen.options),
-                python=str(chosen.python) if chosen.python else None,
-                load_timeout=chosen.load_timeout,
-                silent_timeout=chosen.silent_timeout,
-            )
+    return [
+        EngineSpec(
+            info=engine.info,
+            path=paths[name],
+            options=asdict(engine.options),
+            python=str(chosen.python) if chosen.python else None,
+            load_timeout=chosen.load_timeout,
+            silent_timeout=chosen.silent_timeout,
         )
-    return engines, specs
+        for name, engine in engines.items()
+        for chosen in [settings.engines[name]]
+    ]
 
 
 def _limits(settings: Settings) -> PoolLimits:

@@ -1,7 +1,6 @@
 """A client of any Wyoming text-to-speech server: what it is, which voices it has, and what they say.
 
-Nothing here is particular to voicenode: every wait has a limit, every frame has a bound, and whatever goes
-wrong is a `VoiceServiceError` that names the server.
+Every wait has a limit, every frame a bound, and what goes wrong is a `VoiceServiceError` naming the server.
 """
 
 from __future__ import annotations
@@ -61,7 +60,6 @@ class NodeInfo:
     """A server's first text-to-speech program, which is the one that answers."""
 
     name: str
-    description: str
     version: str
     voices: tuple[NodeVoice, ...]
     streams_text: bool
@@ -74,6 +72,26 @@ class Speech:
 
     format: PcmFormat
     chunks: AsyncIterator[bytes]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.chunks
+
+
+def parse_uri(uri: str) -> tuple[str, int] | str:
+    """Host and port, or the path of a socket.
+
+    Raises:
+        RequestError: the address cannot be understood.
+    """
+    with suppress(ValueError):  # a port that is no number, an unclosed bracket
+        parts = urlsplit(uri)
+        if parts.scheme == "unix" and parts.path and not parts.netloc:
+            return parts.path
+        if parts.scheme == "tcp" and parts.hostname and not parts.path.strip("/"):
+            return parts.hostname, DEFAULT_PORT if parts.port is None else parts.port
+    raise RequestError(
+        ErrorCode.BAD_REQUEST, f"'{uri}' is no address of a node: expected tcp://HOST:PORT or unix:///PATH"
+    )
 
 
 @asynccontextmanager
@@ -204,7 +222,6 @@ class Connection:
         program = programs[0]
         return NodeInfo(
             name=_text(program.get("name")),
-            description=_text(program.get("description")),
             version=_text(program.get("version")),
             voices=tuple(_voice(voice) for voice in _objects(program.get("voices"))),
             streams_text=program.get("supports_synthesize_streaming") is True,
@@ -212,24 +229,11 @@ class Connection:
 
 
 async def _open(uri: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    match _address(uri):
+    match parse_uri(uri):
         case (host, port):
             return await asyncio.open_connection(host, port, limit=MAX_HEADER)
         case path:
             return await asyncio.open_unix_connection(path, limit=MAX_HEADER)
-
-
-def _address(uri: str) -> tuple[str, int] | str:
-    """Host and port, or the path of a socket."""
-    with suppress(ValueError):  # a port that is no number, an unclosed bracket
-        parts = urlsplit(uri)
-        if parts.scheme == "unix" and parts.path and not parts.netloc:
-            return parts.path
-        if parts.scheme == "tcp" and parts.hostname and not parts.path.strip("/"):
-            return parts.hostname, DEFAULT_PORT if parts.port is None else parts.port
-    raise RequestError(
-        ErrorCode.BAD_REQUEST, f"'{uri}' is no address of a node: expected tcp://HOST:PORT or unix:///PATH"
-    )
 
 
 def _reason(error: OSError) -> str:

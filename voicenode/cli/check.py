@@ -1,0 +1,58 @@
+"""`voicenode check-config` and `voicenode health`: whether all is well, by exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Annotated
+
+import typer
+
+from voicenode.cli.config import ConfigOption, load_settings
+from voicenode.cli.nodes import LOCAL_URI, NodeOption
+from voicenode.cli.output import JsonOption, as_json, note, table
+from voicenode.errors import ErrorCode, VoiceServiceError
+
+
+def check_config(config: ConfigOption = None, *, for_program: JsonOption = False) -> None:
+    """Check the settings and show where each comes from.
+
+    Wrong settings are named with their place, and the exit status is 2.
+    """
+    loaded = load_settings(config)
+    for name, error in loaded.unavailable.items():
+        note(f"Warning: the engine {name} cannot be used: {error}")
+    settings = [(path, value, loaded.sources.get(path, "default")) for path, value in loaded.values.items()]
+    if for_program:
+        as_json({path: {"value": value, "source": source} for path, value, source in settings})
+    else:
+        table(
+            ("Setting", "Value", "From"), ((path, _shown(value), source) for path, value, source in settings)
+        )
+
+
+def health(
+    node: NodeOption = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long the node may take to answer.")
+    ] = 5,
+) -> None:
+    """Tell whether a node can speak, by the exit status.
+
+    It is 0 when the node answers and has a voice, else 1 and a line says why. Without --node, only the node
+    on this machine is asked.
+    """
+    asyncio.run(_check_health(node or LOCAL_URI, timeout))
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+async def _check_health(uri: str, timeout: float) -> None:  # noqa: ASYNC109 (handed on)
+    from voicenode.client import connect  # noqa: PLC0415 (serve does without)
+
+    async with connect(uri, timeout) as connection:
+        info = await connection.describe(timeout)
+    if not any(voice.installed for voice in info.voices):
+        raise VoiceServiceError(ErrorCode.NO_NODE, f"{uri} answers, but has no voice")

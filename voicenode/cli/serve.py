@@ -1,0 +1,52 @@
+"""`voicenode serve`: the daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import Annotated
+
+import typer
+
+from voicenode.cli.config import ConfigOption, load_settings
+
+
+def serve(
+    config: ConfigOption = None,
+    uri: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URI",
+            help="Where to listen: tcp://HOST:PORT, tcp://:PORT, unix:///PATH or stdio://. May be repeated. "
+            "Without it, port 10200 of every address.",
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the node keeps its data.")
+    ] = None,
+    *,
+    no_mdns: Annotated[bool, typer.Option("--no-mdns", help="Do not announce the node on the LAN.")] = False,
+    advertise_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="IP",
+            help="Announce this address, not this machine's own, as for a container. May be repeated.",
+        ),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything that happens.")] = False,
+) -> None:
+    """Start a node.
+
+    Home Assistant on the same network finds it by itself. Ctrl-C ends it.
+    """
+    loaded = load_settings(
+        config,
+        wyoming__uri=uri or None,
+        data_dir=None if data_dir is None else str(data_dir.absolute()),
+        mdns__enabled=False if no_mdns else None,
+        mdns__advertise_host=advertise_host or None,
+        log__level="debug" if debug else None,
+    )
+    from voicenode import app, logs  # noqa: PLC0415 (only this command is the daemon)
+
+    logs.configure(loaded.settings.log.level)
+    app.run(loaded)

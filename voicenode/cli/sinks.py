@@ -1,0 +1,130 @@
+"""Where speech goes: a file, standard output, or a program that plays it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import typer
+
+from voicenode.encoding import AudioFormat
+from voicenode.errors import ErrorCode, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
+
+PLAYERS = (
+    ("aplay", "-q", "-"),
+    ("paplay",),
+    ("pw-play", "-"),
+    ("ffplay", "-nodisp", "-autoexit", "-loglevel", "error", "-i", "-"),
+)
+"""Programs that play a WAV file while it arrives on their standard input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """What to write and how to open what it is written to; leaving waits until the last sound is out."""
+
+    audio_format: AudioFormat
+    open: Callable[[], AbstractAsyncContextManager[BinaryIO]]
+
+
+def open_sink(output: str | None) -> Sink:
+    """The file `output`, or `-` for standard output, or without it a player.
+
+    Raises:
+        typer.BadParameter: the output cannot be meant.
+        RequestError: there is nothing to play with.
+    """
+    if output is None:
+        return Sink(AudioFormat.WAV, partial(_playing, _player()))
+    if output == "-":
+        if sys.stdout.isatty():
+            raise _misuse("audio on a terminal cannot be read; send it on, as in '--output - | aplay'")
+        return Sink(AudioFormat.WAV, _standard_output)
+    path = Path(output)
+    try:
+        return Sink(AudioFormat(path.suffix.removeprefix(".").lower()), partial(_file, path))
+    except ValueError as error:
+        endings = ", ".join(f".{audio_format}" for audio_format in AudioFormat)
+        raise _misuse(f"'{output}' does not tell a format; end it in one of {endings}") from error
+
+
+def _player() -> list[str]:
+    for name, *arguments in PLAYERS:
+        if path := shutil.which(name):
+            return [path, *arguments]
+    names = ", ".join(name for name, *_ in PLAYERS)
+    raise _refusal(
+        f"found nothing to play with ({names}); install one, or write a file with --output hello.wav"
+    )
+
+
+@asynccontextmanager
+async def _file(path: Path) -> AsyncIterator[BinaryIO]:
+    with _writing(str(path)), path.open("wb") as file:
+        yield file
+
+
+@asynccontextmanager
+async def _standard_output() -> AsyncIterator[BinaryIO]:
+    with _writing("standard output"):
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+
+
+@asynccontextmanager
+async def _playing(command: list[str]) -> AsyncIterator[BinaryIO]:
+    """Leaving waits until all is played; an error on the way silences it at once."""
+    with TemporaryFile() as complaints:
+        # asyncio's own processes have no file that an encoder could write to
+        player = subprocess.Popen(command, stdin=PIPE, stdout=DEVNULL, stderr=complaints)  # noqa: ASYNC220
+        pipe = cast("BinaryIO", player.stdin)
+        try:
+            with suppress(BrokenPipeError):  # it ended early, and its status tells whether that was an error
+                yield pipe
+                pipe.close()
+            status = await asyncio.to_thread(player.wait)
+        finally:
+            player.kill()
+            with suppress(BrokenPipeError):
+                pipe.close()
+            player.wait()
+        if status:
+            complaints.seek(0)
+            raise _failure(command[0], status, complaints.read())
+
+
+@contextmanager
+def _writing(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # whoever read it has had enough
+        raise
+    except OSError as error:
+        raise _refusal(f"cannot write {name}: {error.strerror}") from error
+
+
+def _failure(player: str, status: int, complaints: bytes) -> RequestError:
+    lines = complaints.decode(errors="replace").split("\n")
+    reason = next((line.strip() for line in reversed(lines) if line.strip()), f"status {status}")
+    return _refusal(f"{player} could not play: {reason}")
+
+
+def _refusal(message: str) -> RequestError:
+    return RequestError(ErrorCode.BAD_REQUEST, message)
+
+
+def _misuse(message: str) -> typer.BadParameter:
+    return typer.BadParameter(message, param_hint="--output")
