@@ -129,7 +129,9 @@ async def test_a_new_address_is_announced_in_place_of_the_old_one(listener: List
     assert told_to_newcomer == ["192.0.2.99"]
 
 
-async def test_a_lost_network_is_survived_and_the_node_announced_again(listener: Listener) -> None:
+async def test_a_lost_network_is_reported_once_and_the_node_announced_when_it_is_back(
+    listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
     node_id, machine = secrets.token_hex(4), Machine(Reach(("192.0.2.10",), (LOOPBACK,)))
     async with advertiser(node_id, machine):
         await listener.hears(f"voicenode-{node_id}", "Added")
@@ -139,6 +141,9 @@ async def test_a_lost_network_is_survived_and_the_node_announced_again(listener:
         await machine.looked_at(2)
         machine.reach = Reach(("192.0.2.11",), (LOOPBACK,))
         await listener.hears_of_address(f"voicenode-{node_id}", "192.0.2.11")
+
+    [warning] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "the network may be down" in warning.getMessage()
 
 
 async def test_properties_can_change_without_waiting_for_the_next_look(listener: Listener) -> None:

@@ -6,6 +6,7 @@ import pytest
 from zeroconf import _core as zeroconf_core
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
+from voicenode.errors import ErrorCode, SetupError
 from voicenode.transports.mdns import Advertiser, FoundNode, Reach, discover
 
 SERVICE_TYPE = "_wyoming._tcp.local."
@@ -101,6 +102,17 @@ async def test_a_search_ends_in_time_with_what_it_found(stranger: AsyncServiceIn
     )  # an answer may be held back for a second (RFC 6762, 6)
 
     assert stranger.name in [f"{node.name}.{SERVICE_TYPE}" for node in nodes]
+
+
+@pytest.mark.filterwarnings(
+    "ignore:unclosed <socket:ResourceWarning"
+)  # zeroconf's, when an interface is refused
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_machine_that_cannot_search_says_what_to_do() -> None:
+    with pytest.raises(SetupError, match="--node tcp://HOST:PORT") as caught:
+        await discover(LONG, interfaces=["203.0.113.9"])
+
+    assert caught.value.code is ErrorCode.NO_NODE
 
 
 async def test_an_error_of_the_callback_ends_the_search(stranger: AsyncServiceInfo) -> None:

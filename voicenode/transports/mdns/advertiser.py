@@ -115,10 +115,12 @@ class Advertiser:
         reach, properties = await asyncio.to_thread(self._reach), self._properties
         if self._announced == (reach, properties):
             return
-        if reach.addresses:
-            await self._announce(reach, properties)
-        elif self._zeroconf is not None:  # an interface without address: come back to it when it has one
-            await self._zeroconf.async_update_interfaces([])
+        self._announced = None
+        if not reach.addresses:
+            if self._zeroconf is not None:
+                await self._zeroconf.async_update_interfaces([])
+            raise OSError("no network address to announce, the network may be down")
+        await self._announce(reach, properties)
         self._announced = (reach, properties)
         self._last_problem = ""
 

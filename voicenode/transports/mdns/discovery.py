@@ -9,6 +9,7 @@ import ifaddr
 from zeroconf import InterfaceChoice, IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
+from voicenode.errors import ErrorCode, SetupError
 from voicenode.transports.mdns.advertiser import SERVICE_TYPE, quieten_zeroconf
 
 _DESCRIPTION_TIMEOUT_MS = 3000
@@ -50,7 +51,7 @@ async def discover(
     addresses or IPv6 indexes of network adapters, by default all of them.
 
     Raises:
-        OSError: mDNS is not possible on this machine.
+        SetupError: mDNS is not possible on this machine.
 
     """
     quieten_zeroconf()
@@ -131,7 +132,11 @@ def _text(raw: bytes | None) -> str:
 
 
 def _open(interfaces: Sequence[str | int] | None) -> AsyncZeroconf:
-    if interfaces is not None:
-        return AsyncZeroconf(list(interfaces))
-    has_ipv6 = any(isinstance(ip.ip, tuple) for adapter in ifaddr.get_adapters() for ip in adapter.ips)
-    return AsyncZeroconf(InterfaceChoice.All, ip_version=IPVersion.All if has_ipv6 else IPVersion.V4Only)
+    try:
+        if interfaces is not None:
+            return AsyncZeroconf(list(interfaces))
+        has_ipv6 = any(ip.is_IPv6 for adapter in ifaddr.get_adapters() for ip in adapter.ips)
+        return AsyncZeroconf(InterfaceChoice.All, ip_version=IPVersion.All if has_ipv6 else IPVersion.V4Only)
+    except (OSError, RuntimeError) as error:  # RuntimeError: no adapter has an address
+        message = f"cannot search the network for nodes: {error}; name the node with --node tcp://HOST:PORT"
+        raise SetupError(ErrorCode.NO_NODE, message) from error
