@@ -26,7 +26,7 @@ def layer(parts: str, *, siblings: bool = True) -> Layer:
 
 
 LAYERS = [
-    layer("cli app doctor models service settings"),
+    layer("cli app inline logs systemd doctor models service settings"),
     layer("transports.wyoming transports.http transports.mdns transports.mqtt", siblings=False),
     layer("jobs cloning"),
     layer("processor"),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import typer
@@ -86,24 +85,23 @@ async def _standard_output() -> AsyncIterator[BinaryIO]:
 
 @asynccontextmanager
 async def _playing(command: list[str]) -> AsyncIterator[BinaryIO]:
-    """Leaving waits until all is played; an error on the way silences it at once."""
-    with TemporaryFile() as complaints:
-        # asyncio's own processes have no file that an encoder could write to
-        player = subprocess.Popen(command, stdin=PIPE, stdout=DEVNULL, stderr=complaints)  # noqa: ASYNC220
-        pipe = cast("BinaryIO", player.stdin)
-        try:
-            with suppress(BrokenPipeError):  # it ended early, and its status tells whether that was an error
-                yield pipe
-                pipe.close()
-            status = await asyncio.to_thread(player.wait)
-        finally:
-            player.kill()
-            with suppress(BrokenPipeError):
-                pipe.close()
-            player.wait()
-        if status:
-            complaints.seek(0)
-            raise _failure(command[0], status, complaints.read())
+    """Leaving waits until all is played; an error on the way silences it at once. It complains on stderr."""
+    # asyncio's own processes have no file that an encoder could write to
+    player = subprocess.Popen(command, stdin=PIPE, stdout=DEVNULL)  # noqa: ASYNC220
+    pipe = cast("BinaryIO", player.stdin)
+    try:
+        yield pipe
+        pipe.close()
+        status = await asyncio.to_thread(player.wait)
+    except BrokenPipeError as error:
+        raise _refusal(f"{command[0]} stopped before everything was played") from error
+    finally:
+        player.kill()
+        with suppress(BrokenPipeError):
+            pipe.close()
+        player.wait()
+    if status:
+        raise _refusal(f"{command[0]} could not play (status {status})")
 
 
 @contextmanager
@@ -114,12 +112,6 @@ def _writing(name: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise _refusal(f"cannot write {name}: {error.strerror}") from error
-
-
-def _failure(player: str, status: int, complaints: bytes) -> RequestError:
-    lines = complaints.decode(errors="replace").split("\n")
-    reason = next((line.strip() for line in reversed(lines) if line.strip()), f"status {status}")
-    return _refusal(f"{player} could not play: {reason}")
 
 
 def _refusal(message: str) -> RequestError:
