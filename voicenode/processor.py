@@ -146,6 +146,9 @@ class VoiceProcessor:
 
     async def _make(self, buffer: _Buffer, request: SynthesisRequest, choice: Choice, turns: Turns) -> None:
         gain = self._rules.volume if request.volume is None else request.volume
+        if gain != 1.0:
+            # The first use imports numpy, which must not keep the event loop.
+            await asyncio.to_thread(apply_gain, b"", gain)
         between = turns.format.silence(self._rules.sentence_silence)
         pause = b""
         async for segment in self._segments(request, choice):
