@@ -56,9 +56,8 @@ def run(*command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] = OFFLINE
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy that is set up: the first set-up was killed half-way, then two came at the same time."""
+    """A copy that is set up: two first set-ups came at the same time."""
     copy = copy_checkout(tmp_path_factory.mktemp("first") / "checkout")
-    kill_half_way(copy)
     both = [start(copy / "script/run", "hello"), start(copy / "script/run", "hello")]
     said = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [7, 7], said
@@ -77,6 +76,11 @@ def kill_half_way(copy: Path) -> str:
             said += process.stderr.readline() or pytest.fail(f"the set-up ended early: {said}")
         os.killpg(process.pid, signal.SIGKILL)
     return said
+
+
+def change(checkout: Path) -> None:
+    with (checkout / "constraints.txt").open("a") as constraints:
+        constraints.write("# changed\n")
 
 
 @pytest.fixture
@@ -123,8 +127,7 @@ def test_the_program_takes_the_place_of_the_script(checkout: Path) -> None:
 
 
 def test_a_changed_project_is_installed_again_into_the_same_venv(checkout: Path) -> None:
-    constraints = checkout / "constraints.txt"
-    constraints.write_text(constraints.read_text() + "# changed\n")
+    change(checkout)
     result = run(checkout / "script/run", "hello", env={})
     assert result.returncode == 7
     assert "installing packages" in result.stderr
@@ -145,6 +148,12 @@ def test_a_failed_installation_says_so_and_leaves_the_venv_for_the_next_try(chec
 def test_a_checkout_that_was_moved_gets_a_new_venv(checkout: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(checkout, tmp_path / "moved", symlinks=True, copy_function=os.link)
     assert "making .venv" in kill_half_way(moved)
+
+
+def test_an_installation_that_was_killed_is_begun_anew(checkout: Path) -> None:
+    change(checkout)  # the last test that uses the copy: it leaves it half made
+    assert "making .venv" not in kill_half_way(checkout)
+    assert "making .venv" in kill_half_way(checkout)
 
 
 def test_an_old_python_is_one_clear_line(tmp_path: Path, bare_system: Path) -> None:
