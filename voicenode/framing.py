@@ -33,8 +33,11 @@ class FramingError(ValueError):
 
 
 def encode(frame: Frame) -> bytes:
-    """The bytes of a frame; data stands in a block of its own, because stock readers bound the header."""
-    data = json.dumps(frame.data, ensure_ascii=False).encode() if frame.data else b""
+    """The bytes of a frame; data stands in a block of its own, because stock readers bound the header.
+
+    Half a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
+    """
+    data = json.dumps(frame.data, ensure_ascii=False).encode(errors="replace") if frame.data else b""
     header: dict[str, Any] = {"type": frame.type}
     if data:
         header["data_length"] = len(data)

@@ -1,0 +1,60 @@
+"""The answer to `describe`: one program, named as the node is, with the voices of every engine.
+
+Home Assistant reads only the first program, polls every 30 seconds, and fails on a voice without attribution.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voicenode.framing import Frame, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from voicenode.processor import VoiceProcessor
+    from voicenode.voices import Voice
+
+
+class Description:
+    """The bytes of `info`, made again only when the catalogue was replaced."""
+
+    def __init__(self, processor: VoiceProcessor, name: str, version: str) -> None:
+        self._processor = processor
+        self._name = name
+        self._version = version
+        self._catalogue: object = None
+        self._info = b""
+
+    def __call__(self) -> bytes:
+        if self._catalogue is not self._processor.catalogue:
+            self._catalogue = self._processor.catalogue
+            self._info = _info(self._name, self._version, self._processor.catalogue)
+        return self._info
+
+
+def _info(name: str, version: str, voices: Iterable[Voice]) -> bytes:
+    program = _artifact(name, version, "voicenode", f"Voice node {name}") | {
+        "voices": [_voice(voice, version) for voice in voices if voice.advertised],
+        "supports_synthesize_streaming": True,
+    }
+    others = ("asr", "handle", "intent", "wake", "mic", "snd")
+    return encode(Frame("info", {"tts": [program]} | {domain: [] for domain in others}))
+
+
+def _voice(voice: Voice, version: str) -> dict[str, Any]:
+    described = _artifact(voice.name, version, voice.engine, voice.description)
+    described["languages"] = list(voice.languages)
+    if voice.speakers:
+        described["speakers"] = [{"name": speaker} for speaker in voice.speakers]
+    return described
+
+
+def _artifact(name: str, version: str, author: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "attribution": {"name": author, "url": ""},
+        "installed": True,
+        "description": description,
+        "version": version,
+    }
