@@ -26,8 +26,9 @@ def check_config(config: ConfigOption = None, *, for_program: JsonOption = False
     if for_program:
         as_json({path: {"value": value, "source": source} for path, value, source in settings})
     else:
+        note(f"Settings file: {loaded.file}" if loaded.file else "There is no settings file.")
         table(
-            ("Setting", "Value", "From"), ((path, _shown(value), source) for path, value, source in settings)
+            ("Setting", "Value", "From"), [(path, _shown(value), source) for path, value, source in settings]
         )
 
 

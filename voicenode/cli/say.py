@@ -79,6 +79,8 @@ def say(
         raise typer.BadParameter("give one of them", param_hint="--output / --play")
     if inline and node is not None:
         raise typer.BadParameter("give one of them", param_hint="--inline / --node")
+    if not "".join(text).strip():
+        raise typer.BadParameter("there is nothing to say", param_hint="TEXT")
     sink = open_sink(output)
     from_stdin = text == ["-"]
     words = _stdin_pieces() if from_stdin else " ".join(text)

@@ -65,9 +65,7 @@ def _player() -> list[str]:
         if path := shutil.which(name):
             return [path, *arguments]
     names = ", ".join(name for name, *_ in PLAYERS)
-    raise _refusal(
-        f"found nothing to play with ({names}); install one, or write a file with --output hello.wav"
-    )
+    raise _refusal(f"no player was found ({names}); install one, or use --output hello.wav")
 
 
 @asynccontextmanager
