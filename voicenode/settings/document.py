@@ -16,7 +16,9 @@ from voicenode.settings.keys import Path as KeyPath
 from voicenode.settings.layers import Given, Layer, Value
 
 _NULLS = {"", "~", "null", "Null", "NULL"}
-_TEXT, _LIST, _MAP = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
+_STANDARD = "tag:yaml.org,2002:"
+_TEXT, _LIST, _MAP = (_STANDARD + kind for kind in ("str", "seq", "map"))
+_TOP = yaml.Mark("", 0, 0, 0, None, 0)
 
 
 def read(path: Path) -> Layer:
@@ -58,10 +60,22 @@ class _Secrets:
         secret.name = name
         return secret
 
+    def missing(self, name: str) -> str:
+        """Says why there is no secret `name`."""
+        return f"!secret {name} is not in {self.path}" + (
+            "" if self.path.exists() else ", which does not exist"
+        )
+
     @cached_property
     def _values(self) -> dict[str, str]:
+        if not self.path.exists():
+            return {}
         layer = _Document(self.path, secrets=None).layer()
-        return {path[0]: given.value for path, given in layer.items() if isinstance(given.value, str)}
+        return {
+            path[0]: given.value
+            for path, given in layer.items()
+            if len(path) == 1 and isinstance(given.value, str)
+        }
 
 
 class _Document:
@@ -81,24 +95,26 @@ class _Document:
 
     def _text(self) -> str:
         try:
-            return self.path.read_text(encoding="utf-8-sig")
+            return self.path.read_text(encoding="utf-8")
         except OSError as error:
             raise _bad_settings(f"{self.path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise _bad_settings(f"{self.path}: is not UTF-8 text: byte {error.start} is wrong") from None
 
     def _compose(self, text: str) -> yaml.Node | None:
-        loader = _Loader(text)
         try:
-            return loader.get_single_node()
+            return yaml.compose(text, _Loader)
         except yaml.MarkedYAMLError as error:
-            raise self._error(error.problem_mark or loader.get_mark(), error.problem or "not YAML") from None
+            problem = error.problem or "not YAML"
+            full = f"{error.context}, {problem}" if problem.startswith("but ") else problem
+            raise self._error(error.problem_mark or _TOP, full) from None
         except yaml.reader.ReaderError as error:
-            raise self._error(loader.get_mark(), error.reason) from None
+            line = text.count("\n", 0, error.position)
+            column = error.position - text.rfind("\n", 0, error.position) - 1
+            mark = yaml.Mark(str(self.path), 0, line, column, None, 0)
+            raise self._error(mark, f"the character {chr(error.character)!r} is not allowed") from None
         except RecursionError:
-            raise self._error(loader.get_mark(), "too deeply nested") from None
-        finally:
-            loader.dispose()
+            raise self._error(_TOP, "too deeply nested") from None
 
     def _leaves(self, node: yaml.MappingNode, above: KeyPath) -> Iterator[tuple[KeyPath, Given]]:
         for key, value in self._pairs(node):
@@ -136,12 +152,15 @@ class _Document:
     def _secret(self, node: yaml.Node, secrets: _Secrets) -> SecretText:
         secret = secrets.get(node.value)
         if secret is None:
-            raise self._error(node.start_mark, f"!secret {node.value} is not in {secrets.path}")
+            raise self._error(node.start_mark, secrets.missing(node.value))
         return secret
 
     def _check_tag(self, node: yaml.Node, expected: str) -> None:
         if node.tag != expected:
-            raise self._error(node.start_mark, f"the tag {node.tag} is not allowed; only !secret NAME is")
+            raise self._error(
+                node.start_mark,
+                f"the tag {node.tag.replace(_STANDARD, '!!')} is not allowed; only !secret NAME is",
+            )
 
     def _is_null(self, node: yaml.Node) -> bool:
         return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in _NULLS

@@ -1,11 +1,11 @@
 """Turns the options of the engines, plain dataclasses, into settings that are checked like all others."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from dataclasses import Field as Option
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import Field, create_model
+from pydantic import BeforeValidator, Field, create_model
 from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12
 
 from voicenode.engine import EngineError, ErrorCode
@@ -31,7 +31,13 @@ def settings_type(engines: Mapping[str, str]) -> tuple[type[Settings], dict[str,
             sections[name], unavailable[name] = _Unchecked, error
     by_name = TypedDict("Engines", sections)  # type: ignore[misc]  # the names are known only now
     by_name.__pydantic_config__ = Section.model_config  # type: ignore[attr-defined]
-    return create_model("Settings", __base__=Settings, engines=(by_name, ...)), unavailable
+    named = BeforeValidator(lambda given: _for_all(sections, given))
+    field: Any = (Annotated[by_name, named], Field({}, validate_default=True))
+    return create_model("Settings", __base__=Settings, engines=field), unavailable
+
+
+def _for_all(names: Iterable[str], given: Any) -> Any:  # noqa: ANN401  not yet checked
+    return {name: {} for name in names} | given if isinstance(given, dict) else given
 
 
 class _Unchecked(EngineSettings, extra="ignore"):

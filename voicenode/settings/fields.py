@@ -59,6 +59,5 @@ LocalPath = Annotated[
     AfterValidator(_expand_home),
     _checked(lambda path: path.is_absolute() and "\0" not in str(path), "an absolute path"),
 ]
-ListenUri = Annotated[
-    str, _checked(_is_listen_uri, "tcp://HOST:PORT, tcp://:PORT, unix:///PATH or stdio:// in a list")
-]
+ListenUri = Annotated[str, _checked(_is_listen_uri, "tcp://HOST:PORT, tcp://:PORT, unix:///PATH or stdio://")]
+ListenUris = Annotated[tuple[ListenUri, ...], _checked(bool, "at least one")]

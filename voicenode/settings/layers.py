@@ -38,7 +38,7 @@ def nest(layer: Layer) -> dict[str, Any]:
         for key in path[:-1]:
             inner = inner.setdefault(key, {}) if isinstance(inner, dict) else None
         if isinstance(inner, dict):
-            inner.setdefault(path[-1], given.value)
+            inner[path[-1]] = given.value
     return tree
 
 

@@ -14,7 +14,7 @@ from voicenode.engine import EngineError
 from voicenode.errors import ErrorCode, SetupError
 from voicenode.settings import document, keys, layers, problems, sources
 from voicenode.settings.engines import settings_type
-from voicenode.settings.layers import Given, Layer
+from voicenode.settings.layers import Layer
 from voicenode.settings.model import Settings
 from voicenode.workers.registry import installed
 
@@ -27,7 +27,7 @@ class LoadedSettings:
     file: Path | None
     """The settings file that was read."""
     unavailable: Mapping[str, EngineError]
-    """The installed engines that cannot be used, and why; their options are not checked."""
+    """The enabled engines that cannot be used and so are not in `settings`, and why."""
     sources: Mapping[str, str]
     """Dotted path of each setting -> `FILE:LINE`, `environment VARIABLE`, `command line` or `default`."""
     values: Mapping[str, Any]
@@ -63,10 +63,11 @@ def load(
     )
     settings = _check(model, layer)
     origins = dict(_origins(model, layer))
+    usable = {name: engine for name, engine in settings.engines.items() if name not in unavailable}
     return LoadedSettings(
-        settings=settings,
+        settings=settings.model_copy(update={"engines": usable}),
         file=file,
-        unavailable=unavailable,
+        unavailable={name: why for name, why in unavailable.items() if settings.engines[name].enabled},
         sources={".".join(path): source for path, source in origins.items()},
         values=_values(settings, origins, layer),
     )
@@ -74,8 +75,6 @@ def load(
 
 def _merge(model: type[Settings], computed: Layer, *given: Layer) -> Layer:
     """One layer of all, the strongest last; null takes a key back to its default where that is computed."""
-    engines = keys.type_at(model, ("engines",)).__annotations__
-    computed |= {("engines", name): Given({}, "default") for name in engines}
     merged = dict(computed)
     for path, value in chain.from_iterable(layer.items() for layer in given):
         if value.value is None and path in computed:

@@ -6,10 +6,10 @@ from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from voicenode.settings.fields import IdleSeconds, IpAddress, ListenUri, LocalPath, Name, Seconds
+from voicenode.settings.fields import IdleSeconds, IpAddress, ListenUris, LocalPath, Name, Seconds
 
 
 class Section(BaseModel):
@@ -28,7 +28,7 @@ class LogSettings(Section):
 class WyomingSettings(Section):
     """The protocol that Home Assistant speaks with voices."""
 
-    uri: Annotated[tuple[ListenUri, ...], MinLen(1)] = ("tcp://:10200",)
+    uri: ListenUris = ("tcp://:10200",)
     """Where to listen: tcp://HOST:PORT, tcp://:PORT for every address, unix:///PATH or stdio://."""
     max_connections: Annotated[int, Ge(1)] = 1000
     """Connections at once; more are refused."""

@@ -92,7 +92,7 @@ def _value(value: Value, settings: Type, path: Path) -> str:
         case dict():
             return ", got keys and values"
         case list() | tuple():
-            return ", got a list"
+            return f", got {'a' if value else 'an empty'} list"
         case _:
             return f", got {_short(repr(value))}"
 
@@ -106,10 +106,10 @@ def _unknown(path: Path, known: list[Path], source: str) -> str:
     names = ", ".join(other[-1] for other in siblings) or "none"
     if path[:-1] == ("engines",):
         return f"no such engine is installed; installed: {names}"
-    nearest = _nearest(path[-1], {other[-1]: other for other in siblings}, 0.6) or _nearest(
-        "_".join(path),
-        {"_".join(other): other for other in known} | {other[-1]: other for other in known},
-        0.8,
+    nearest = (
+        {"_".join(other): other for other in known}.get("_".join(path))  # VOICENODE_WYOMING_URI
+        or _nearest(path[-1], siblings, 0.6)
+        or _nearest(path[-1], known, 0.8)
     )
     if not nearest:
         return f"unknown key; known here: {names}"
@@ -117,9 +117,9 @@ def _unknown(path: Path, known: list[Path], source: str) -> str:
     return f"unknown key; did you mean {variable if source.startswith('environment') else _dotted(nearest)}?"
 
 
-def _nearest(name: str, choices: dict[str, Path], cutoff: float) -> Path | None:
-    matches = get_close_matches(name, choices, n=1, cutoff=cutoff)
-    return choices[matches[0]] if matches else None
+def _nearest(name: str, choices: list[Path], cutoff: float) -> Path | None:
+    by_name = {path[-1]: path for path in choices}
+    return next((by_name[match] for match in get_close_matches(name, by_name, n=1, cutoff=cutoff)), None)
 
 
 def _dotted(path: Path) -> str:

@@ -74,8 +74,10 @@ def _parse_json(name: str, text: str, shape: str) -> Value:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict if shape == "map" else list):
-        example = '{"KEY": "VALUE"}' if shape == "map" else '["ONE", "TWO"]'
-        problem = f"environment {name}: expected a {shape} in JSON, such as {example}"
+        expected = (
+            f'{{"KEY": "VALUE"}} (or use {name}__KEY)' if shape == "map" else '["ONE", "TWO"] (or ONE,TWO)'
+        )
+        problem = f"environment {name}: expected JSON such as {expected}"
         raise SetupError(ErrorCode.BAD_SETTINGS, problem)  # without the value, which may hold a password
     return value
 
