@@ -18,9 +18,9 @@ pytestmark = pytest.mark.timeout(180)  # the first set-up may have to download
 PROGRAM = """
 import os, signal, sys
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(42))
     print(os.getpid(), os.getcwd(), *sys.argv[1:], flush=True)
     if sys.argv[1] == "wait":
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(42))
         signal.pause()
     sys.exit(7)
 """
@@ -65,14 +65,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def kill_half_way(copy: Path) -> str:
-    """Start a set-up, kill it with all its children while it installs, and return what it said until then."""
+def kill_set_up(copy: Path, when: str) -> str:
+    """Start a set-up, kill it and its children when it says `when`, and return all that it said until then."""
     said = ""
     with subprocess.Popen(
         [copy / "script/setup"], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stderr
-        while "installing packages" not in said:
+        while when not in said:
             said += process.stderr.readline() or pytest.fail(f"the set-up ended early: {said}")
         os.killpg(process.pid, signal.SIGKILL)
     return said
@@ -147,13 +147,13 @@ def test_a_failed_installation_says_so_and_leaves_the_venv_for_the_next_try(chec
 
 def test_a_checkout_that_was_moved_gets_a_new_venv(checkout: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(checkout, tmp_path / "moved", symlinks=True, copy_function=os.link)
-    assert "making .venv" in kill_half_way(moved)
+    assert kill_set_up(moved, when="making .venv")
 
 
 def test_an_installation_that_was_killed_is_begun_anew(checkout: Path) -> None:
     change(checkout)  # the last test that uses the copy: it leaves it half made
-    assert "making .venv" not in kill_half_way(checkout)
-    assert "making .venv" in kill_half_way(checkout)
+    assert "making .venv" not in kill_set_up(checkout, when="installing packages")
+    assert kill_set_up(checkout, when="making .venv")
 
 
 def test_an_old_python_is_one_clear_line(tmp_path: Path, bare_system: Path) -> None:
