@@ -66,7 +66,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def kill_set_up(copy: Path, when: str) -> str:
-    """Start a set-up, kill it and its children when it says `when`, and return all that it said until then."""
+    """Start a set-up, kill it and its children when it says `when`, and return what it said until then."""
     said = ""
     with subprocess.Popen(
         [copy / "script/setup"], stderr=subprocess.PIPE, text=True, start_new_session=True
