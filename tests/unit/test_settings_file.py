@@ -1,7 +1,7 @@
 """The settings file and the secrets beside it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,11 +85,19 @@ def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
         load(tmp_path, {}, {}, {})
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_a_file_without_permission_is_an_error(file: Path) -> None:
+@pytest.fixture
+def unreadable(file: Path) -> Iterator[Path]:
+    """A file without permission; root, who may read every file, becomes nobody for the test."""
     file.touch(mode=0)
+    user = os.geteuid()
+    os.seteuid(65534 if user == 0 else user)
+    yield file
+    os.seteuid(user)
+
+
+def test_a_file_without_permission_is_an_error(unreadable: Path) -> None:
     with pytest.raises(SetupError, match=r"cannot be read: Permission denied$"):
-        load(file, {}, {}, {})
+        load(unreadable, {}, {}, {})
 
 
 def test_a_file_that_is_not_utf_8_is_an_error(file: Path) -> None:
@@ -113,6 +121,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(file: Path) -> None:
             "log:\n  level: info\n  level: debug\n",
             "voicenode.yaml:3:3: 'level' stands here again, after line 2",
         ),
+        ("{name: a, name: a}", "voicenode.yaml:1:11: 'name' stands here again, after line 1"),
         ("- name\n", "voicenode.yaml:1:1: expected keys and values at the top"),
         ("name\n", "voicenode.yaml:1:1: expected keys and values at the top"),
         ("? [a]\n: b\n", "voicenode.yaml:1:3: expected a name before the colon"),

@@ -22,7 +22,7 @@ class ChoirOptions:
     parts: tuple[str, ...] = ()
     pitch: int | bool = 440
     hall: dict[str, float] = field(default_factory=dict)
-    key: Annotated[SecretStr, MinLen(5)] = SecretStr("")
+    key: Annotated[SecretStr, MinLen(5)] = field(default_factory=lambda: SecretStr(""))
 
     def __post_init__(self) -> None:
         if self.soloists > self.singers:

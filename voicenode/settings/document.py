@@ -131,11 +131,9 @@ class _Document:
             if not isinstance(key, yaml.ScalarNode):
                 raise self._error(key.start_mark, "expected a name before the colon")
             self._check_tag(key, _TEXT)
-            line = key.start_mark.line + 1
-            if first.setdefault(key.value, line) != line:
-                raise self._error(
-                    key.start_mark, f"{key.value!r} stands here again, after line {first[key.value]}"
-                )
+            if line := first.get(key.value):
+                raise self._error(key.start_mark, f"{key.value!r} stands here again, after line {line}")
+            first[key.value] = key.start_mark.line + 1
             yield key, value
 
     def _value(self, node: yaml.Node) -> Value:
