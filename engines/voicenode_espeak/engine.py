@@ -47,6 +47,7 @@ class EspeakOptions:
     rate: Annotated[int, Ge(80), Le(450)] = 175
     """Words per minute."""
     pitch: Annotated[int, Ge(0), Le(100)] = 50
+    """From 0, low, to 100, high."""
 
 
 class EspeakEngine(TTSEngine[EspeakOptions]):
