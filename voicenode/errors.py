@@ -1,6 +1,8 @@
 """The one root exception, and the stable codes that every door answers with."""
 
+import errno
 from enum import StrEnum
+from typing import Self
 
 
 class ErrorCode(StrEnum):
@@ -19,6 +21,9 @@ class ErrorCode(StrEnum):
     BAD_SETTINGS = "bad-settings"
     CANNOT_START = "cannot-start"
     NO_NODE = "no-node"
+    CONFLICT = "conflict"
+    STORE_FAILED = "store-failed"
+    DISK_FULL = "disk-full"
     INTERNAL = "internal"
 
 
@@ -50,3 +55,22 @@ class EngineError(VoiceServiceError):
 
 class SetupError(VoiceServiceError):
     """The owner of the node must change settings, files or the machine."""
+
+
+class ConflictError(VoiceServiceError):
+    """Someone else wrote first: what the writer knew is out of date."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.CONFLICT, message)
+
+
+class StoreError(VoiceServiceError):
+    """Something could not be kept or read; nothing half-made is left."""
+
+    @classmethod
+    def of(cls, error: OSError, what: str) -> Self:
+        """The error for an operation of the system that failed; `what` is the start of its sentence."""
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return cls(ErrorCode.DISK_FULL, f"{what}: the disk is full; free some space and try again.")
+        reason = error.strerror or str(error)
+        return cls(ErrorCode.STORE_FAILED, f"{what}: {reason}; check the data directory and its permissions.")
