@@ -13,6 +13,7 @@ import sys
 import wave
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from tests.support.command import LIMIT, CommandLine
@@ -58,13 +59,12 @@ async def test_the_version_is_told(cli: CommandLine) -> None:
     assert (result.status, result.text.split()[0]) == (0, "voicenode")
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
-async def test_help_has_examples_and_fits_a_terminal(cli: CommandLine, command: tuple[str, ...]) -> None:
-    result = await cli.run(*command, "--help")
-    assert result.status == 0
-    assert "Examples:\n    voicenode" in result.text
-    assert max(map(len, result.text.splitlines())) <= 100
-    assert "..." not in result.text.partition("Commands:")[2]
+async def test_help_has_examples_and_fits_a_terminal(cli: CommandLine) -> None:
+    for result in await asyncio.gather(cli.run("--help"), *(cli.run(name, "--help") for name in COMMANDS)):
+        assert result.status == 0
+        assert "Examples:\n    voicenode" in result.text
+        assert max(map(len, result.text.splitlines())) <= 100
+        assert "..." not in result.text.partition("Commands:")[2]
 
 
 async def test_a_text_becomes_a_wav_file(cli: CommandLine, stock: Stock) -> None:
@@ -133,6 +133,19 @@ async def test_a_player_that_fails_is_an_error(
     cli = CommandLine(cli.home, program(cli.home / "bin", "paplay", script))
     result = await cli.run("say", "Hello " * 50, "--node", stock.uri)
     assert (result.status, result.stderr) == (1, f"Error: {cli.home}/bin/paplay {problem}\n")
+
+
+async def test_an_interrupt_silences_the_player(cli: CommandLine, stock: Stock) -> None:
+    script = "import os, time; open('player', 'w').write(str(os.getpid())); time.sleep(60)"
+    cli = CommandLine(cli.home, program(cli.home / "bin", "aplay", script))
+    spoken = cli.home / "player"
+    os.mkfifo(spoken)
+    process = await cli.start("say", "Hello " * 50, "--node", stock.uri)
+    player = psutil.Process(int(await asyncio.to_thread(spoken.read_text)))
+    process.send_signal(signal.SIGINT)
+    await asyncio.wait_for(process.communicate(), LIMIT)
+    assert process.returncode == 130
+    assert not player.is_running()
 
 
 async def test_without_a_player_a_file_is_proposed(cli: CommandLine, stock: Stock) -> None:
@@ -242,6 +255,7 @@ async def test_a_reader_that_has_gone_away_is_no_reason_to_complain(
 async def test_voices_are_a_plain_table_in_a_pipe(cli: CommandLine) -> None:
     async with running(Stock(voices=("tone-low", "de-tone", "tone-later"))) as stock:
         result = await cli.run("voices", "--node", stock.uri)
+        every = await cli.run("voices", "--node", stock.uri, "--all")
     assert (result.status, result.stderr) == (0, "")
     assert [line.split("  ")[0].strip() for line in result.text.splitlines()] == [
         "Voice",
@@ -249,7 +263,8 @@ async def test_voices_are_a_plain_table_in_a_pipe(cli: CommandLine) -> None:
         "de-tone",
     ]
     assert "en-US" in result.text
-    assert "calm, loud" in result.text
+    assert "tone-later" in every.text
+    assert "calm, loud" in every.text
     assert "\x1b" not in result.text
 
 

@@ -25,7 +25,7 @@ def voices(
     ] = None,
     *,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also voices that are not installed but that the node can get.")
+        bool, typer.Option("--all", help="Every speaker by name, and voices that would be downloaded first.")
     ] = False,
     for_program: JsonOption = False,
     node: NodeOption = None,
@@ -40,7 +40,8 @@ def voices(
     if for_program:
         as_json([asdict(voice) for voice in chosen])
     elif chosen:
-        table(("Voice", "Languages", "Speakers", "Description"), map(_voice_row, chosen))
+        rows = (_voice_row(voice, names=everything) for voice in chosen)
+        table(("Voice", "Languages", "Description", "Speakers"), rows)
     else:
         note(f"No voice{f' for {language}' if language else ''} on {info.name}.")
 
@@ -79,8 +80,9 @@ def _speaks(voice: NodeVoice, language: str) -> bool:
     return any(tag == wanted or tag.startswith(f"{wanted}-") for tag in spoken)
 
 
-def _voice_row(voice: NodeVoice) -> tuple[str, ...]:
-    return voice.name, ", ".join(voice.languages), ", ".join(voice.speakers), voice.description
+def _voice_row(voice: NodeVoice, *, names: bool) -> tuple[str, ...]:
+    speakers = ", ".join(voice.speakers) if names else str(len(voice.speakers) or "")
+    return voice.name, ", ".join(voice.languages), voice.description, speakers
 
 
 def _ours_first(nodes: Iterable[FoundNode]) -> list[FoundNode]:

@@ -50,7 +50,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = _console(sys.stdout)
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        grid.add_column(column, overflow="fold")
+        grid.add_column(column, overflow="fold", no_wrap=column is columns[0])  # names are for copying
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))  # what strangers call themselves is no markup
     console.print(grid)

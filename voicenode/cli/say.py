@@ -83,10 +83,13 @@ def say(
         raise typer.BadParameter("there is nothing to say", param_hint="TEXT")
     sink = open_sink(output)
     from_stdin = text == ["-"]
+    typed = from_stdin and sys.stdin.isatty()
+    if typed:
+        note("Type what to say; Ctrl-D ends it.")
     words = _stdin_pieces() if from_stdin else " ".join(text)
     utterance = Utterance(words, voice, speaker, language, ssml=ssml)
     speaking = _inline_speech(utterance) if inline else _node_speech(utterance, node, timeout)
-    seconds = asyncio.run(_deliver(speaking, sink, quiet=from_stdin and sys.stdin.isatty()))
+    seconds = asyncio.run(_deliver(speaking, sink, quiet=typed))
     if output not in {None, "-"}:
         note(f"Wrote {seconds:.1f} s of speech to {output}.")
 
