@@ -1,5 +1,7 @@
 """The project's own papers agree with each other."""
 
+import ast
+import importlib.metadata
 import re
 import tomllib
 from pathlib import Path
@@ -29,6 +31,23 @@ def constraints() -> list[str]:
 def test_the_changelog_begins_with_this_version() -> None:
     versions = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert versions[0] == voicenode.__version__
+
+
+def imported(folder: str) -> set[str]:
+    """The names of the distributions that the code of a folder imports, voicenode and Python itself aside."""
+    statements = [
+        node for path in (ROOT / folder).rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))
+    ]
+    modules = {alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {str(node.module) for node in statements if isinstance(node, ast.ImportFrom)}
+    distributions = importlib.metadata.packages_distributions()
+    return {name_of(name) for module in modules for name in distributions.get(module.split(".")[0], [])}
+
+
+def test_every_package_that_is_imported_is_a_dependency_of_ours() -> None:
+    declared = {name_of(requirement) for requirement in project()["project"]["dependencies"]}
+    part_of_pydantic = {"pydantic-core"}
+    assert (imported("voicenode") | imported("engines")) - declared - part_of_pydantic == set()
 
 
 def test_every_dependency_is_held_at_one_version() -> None:
