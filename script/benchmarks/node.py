@@ -1,4 +1,4 @@
-"""How fast and how small the node is with eSpeak NG, next to a plain stock handler with the same eSpeak NG."""
+"""How fast and how small the node is with eSpeak NG, next to a stock handler that calls the same one."""
 
 from __future__ import annotations
 
