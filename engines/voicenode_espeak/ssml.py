@@ -20,10 +20,11 @@ _ATTRIBUTES = {
     "prosody": ("rate", "pitch", "range", "volume"),
     "say-as": ("interpret-as", "format"),
     "phoneme": ("alphabet", "ph"),
-    "sub": ("alias",),
     "emphasis": ("level",),
     "break": ("time", "strength"),
 }
+_CRASHES = {("mto", "emphasis")}
+"""Elements that end the process (segmentation fault) in a voice, seen with eSpeak NG 1.52 and most variants."""
 _RENAMED = {"lang": "voice"}
 _UNSPOKEN = ("metadata", "desc")
 _UNQUOTABLE = str.maketrans(dict.fromkeys('"<>', " "))
@@ -60,17 +61,21 @@ class _Writer:
         self._voice = voice
         self._others = others
         self._open: list[str] = []
+        self._allowed = {name for name in _ATTRIBUTES if (voice.id, name) not in _CRASHES}
 
     def start(self, element: str, attributes: dict[str, str]) -> None:
         name = _RENAMED.get(element, element)
+        if alias := attributes.get("alias"):  # only <sub> has it
+            self.text(alias)
+            name = _UNSPOKEN[0]
         self._open.append(name)
         if len(self._open) > _MAX_DEPTH:
             raise RequestError(ErrorCode.BAD_SSML, f"the SSML is nested more than {_MAX_DEPTH} deep")
-        if name in _ATTRIBUTES and not self._silent():
+        if name in self._allowed and not self._silent():
             self.out.append(f"<{name}{self._attributes(name, attributes)}>")
 
     def end(self, _element: str) -> None:
-        if (name := self._open.pop()) in _ATTRIBUTES and not self._silent():
+        if (name := self._open.pop()) in self._allowed and not self._silent():
             self.out.append(f"</{name}>")
 
     def text(self, text: str) -> None:

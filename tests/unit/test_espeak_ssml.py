@@ -21,7 +21,8 @@ def rewritten(body: str, voice: str = "en-us") -> str:
         ("caf&#233; &lt;b&gt; &amp; [[x]]", "café &lt;b&gt; &amp; [[x]]"),
         ('<audio src="/etc/passwd"><desc>no</desc>instead</audio>', "instead"),
         ("<metadata><a>no</a></metadata><foo>yes</foo>", "yes"),
-        ("<sub alias='a \"quoted\" &gt; b'>c</sub>", '<sub alias="a  quoted    b">c</sub>'),
+        ('<sub alias="a &gt; b"><s>c</s></sub><sub>d</sub>', "a &gt; bd"),
+        ("<phoneme ph='a\"&gt;b'>c</phoneme>", '<phoneme ph="a  b">c</phoneme>'),
     ],
 )
 def test_what_espeak_reads_safely_is_kept_and_nothing_else(given: str, expected: str) -> None:
@@ -41,6 +42,11 @@ def test_what_espeak_reads_safely_is_kept_and_nothing_else(given: str, expected:
 )
 def test_a_voice_changes_only_to_one_that_is_there(given: str, expected: str) -> None:
     assert rewritten(given) == expected
+
+
+def test_an_element_that_crashes_a_voice_is_left_out_for_it() -> None:
+    assert rewritten("<emphasis>a</emphasis>") == "<emphasis>a</emphasis>"
+    assert rewritten("<emphasis>a</emphasis>", voice="mto") == "a"
 
 
 @pytest.mark.parametrize(
