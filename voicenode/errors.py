@@ -24,6 +24,11 @@ class ErrorCode(StrEnum):
     CONFLICT = "conflict"
     STORE_FAILED = "store-failed"
     DISK_FULL = "disk-full"
+    UNKNOWN_JOB = "unknown-job"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    INTERRUPTED = "interrupted"
+    PLAYER_FAILED = "player-failed"
     INTERNAL = "internal"
 
 

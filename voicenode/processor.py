@@ -48,6 +48,8 @@ class SynthesisRequest:
     """A factor on the samples; what would be too loud is clipped."""
     live: bool = True
     """A live request goes ahead of batch work at the next segment border."""
+    max_chars: int | None = None
+    """Another bound for the text than the node's, such as a book chapter's; set by the node, not by clients."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,15 +124,15 @@ class VoiceProcessor:
 
     def _check(self, request: SynthesisRequest) -> None:
         if isinstance(request.text, str):
-            self._check_length(len(request.text))
+            self._check_length(len(request.text), request)
         slowest, fastest = SPEED_RANGE
         if request.speed is not None and not slowest <= request.speed <= fastest:
             raise RequestError(
                 ErrorCode.BAD_REQUEST, f"speed {request.speed:g} is not within {slowest:g} and {fastest:g}"
             )
 
-    def _check_length(self, chars: int) -> None:
-        limit = self._rules.max_chars
+    def _check_length(self, chars: int, request: SynthesisRequest) -> None:
+        limit = self._rules.max_chars if request.max_chars is None else request.max_chars
         if chars > limit:
             raise RequestError(
                 ErrorCode.TEXT_TOO_LONG, f"the text has {chars} characters; text.max_chars allows {limit}"
@@ -207,7 +209,7 @@ class VoiceProcessor:
         chars = 0
         async for piece in request.text:
             chars += len(piece)
-            self._check_length(chars)
+            self._check_length(chars, request)
             yield piece
 
 
