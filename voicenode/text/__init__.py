@@ -1,0 +1,8 @@
+"""From what a client sends to what an engine is given: clean text in segments, plain or SSML."""
+
+from voicenode.text.cleaning import clean
+from voicenode.text.lexicon import Lexicon
+from voicenode.text.segmentation import Segmenter
+from voicenode.text.ssml import segment_ssml, ssml_language, strip_ssml
+
+__all__ = ["Lexicon", "Segmenter", "clean", "segment_ssml", "ssml_language", "strip_ssml"]
