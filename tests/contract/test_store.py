@@ -15,8 +15,8 @@ from voicenode.stores.store import Document, Store
 ROOT = Path(__file__).parents[2]
 
 HARD_KEYS = [
-    "", ".", "..", "../../etc/passwd", "/etc/passwd", ".hidden", "a.json", "-rf", "*", " ", "%", "%2e",
-    "a%nna", "con", "NUL", "anna", "Anna", "ANNA", "x" * 300, "x" * 299 + "y", "ü" * 100, "u\u0308" * 100, "🎙️",
+    "", ".", "..", "../../etc/passwd", "/etc/passwd", ".hidden", "a.json", "-rf", "*", " ", "%", "%2e", "con",
+    "a%nna", "NUL", "anna", "Anna", "ANNA", "x" * 300, "x" * 299 + "y", "ü" * 100, "u\u0308" * 100, "🎙️",
     "line\nbreak", "nul\0l", "\ud800",
 ]  # fmt: skip
 

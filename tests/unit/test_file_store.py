@@ -230,3 +230,15 @@ async def test_documents_that_people_copy_or_remove_by_hand_are_noticed(
     (directory / "voices" / "anna.json").unlink()
     assert await store.list("voices") == []
     assert await store.get("voices", "anna") is None
+
+
+async def test_a_put_reaches_the_disk_in_an_order_that_a_power_cut_cannot_break(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.put("voices", "anna", {})
+    flushed = []
+    monkeypatch.setattr(
+        os, "fsync", lambda number: flushed.append(Path(f"/proc/self/fd/{number}").readlink())
+    )
+    await store.put("voices", "anna", {}, files={"a.wav": b"1"})
+    assert [path.suffix or path.name for path in flushed] == [".wav", "files", ".tmp", "voices"]

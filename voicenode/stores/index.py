@@ -34,6 +34,7 @@ _TICK = 0.05
 class Index:
     """The records of a directory, each read again only when its file was written anew.
 
+    What people change inside a file by hand is seen by `read`, and by `records` after the next put.
     `changed` is told the key of each document that is no longer as it was read, once all were read.
     Methods block and raise OSError.
     """
