@@ -16,7 +16,7 @@ from voicenode.transports.mdns import FoundNode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ELSEWHERE = "192.0.2.1"  # an address for documentation, which no machine has
+ELSEWHERE = "127.0.0.2"  # answers here, but no adapter carries it, as if it were another machine's
 OURS = {"id": "1", "api": "1"}
 
 
@@ -59,11 +59,11 @@ async def test_a_node_at_the_usual_port_of_this_machine_comes_first(
 async def test_a_node_of_this_machine_is_preferred_to_one_elsewhere(
     on_the_lan: list[FoundNode], port: int
 ) -> None:
-    on_the_lan += [
-        FoundNode("far", (ELSEWHERE,), port, OURS),
-        FoundNode("near", ("127.0.0.1",), port, OURS),
-    ]
-    assert await nodes.find(None) == f"tcp://127.0.0.1:{port}"
+    with socket.create_server((ELSEWHERE, port)):
+        on_the_lan.append(FoundNode("far", (ELSEWHERE,), port, OURS))
+        assert await nodes.find(None) == f"tcp://{ELSEWHERE}:{port}"
+        on_the_lan.append(FoundNode("near", ("127.0.0.1",), port, OURS))
+        assert await nodes.find(None) == f"tcp://127.0.0.1:{port}"
 
 
 async def test_other_wyoming_services_are_not_taken_for_nodes(on_the_lan: list[FoundNode], port: int) -> None:
@@ -73,7 +73,7 @@ async def test_other_wyoming_services_are_not_taken_for_nodes(on_the_lan: list[F
 
 
 async def test_an_address_that_does_not_answer_is_passed_over(on_the_lan: list[FoundNode], port: int) -> None:
-    on_the_lan.append(FoundNode("node", ("127.0.0.2", "127.0.0.1"), port, OURS))
+    on_the_lan.append(FoundNode("node", (ELSEWHERE, "127.0.0.1"), port, OURS))
     assert await nodes.find(None) == f"tcp://127.0.0.1:{port}"
 
 
