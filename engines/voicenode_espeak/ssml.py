@@ -23,8 +23,8 @@ _ATTRIBUTES = {
     "emphasis": ("level",),
     "break": ("time", "strength"),
 }
-_CRASHES = {("mto", "emphasis")}
-"""Elements that end the process (segmentation fault) in a voice, seen with eSpeak NG 1.52 and most variants."""
+_CRASHES = {("mto", "emphasis"), ("chr-us-qaaa-x-west", "emphasis")}
+"""Elements that end the process in a voice (segmentation fault in `calc_pitches` of eSpeak NG 1.52)."""
 _RENAMED = {"lang": "voice"}
 _UNSPOKEN = ("metadata", "desc")
 _UNQUOTABLE = str.maketrans(dict.fromkeys('"<>', " "))
