@@ -3,6 +3,6 @@
 from voicenode.text.cleaning import clean
 from voicenode.text.lexicon import Lexicon
 from voicenode.text.segmentation import Segmenter
-from voicenode.text.ssml import segment_ssml, ssml_language, strip_ssml
+from voicenode.text.ssml import segment_ssml, strip_ssml
 
-__all__ = ["Lexicon", "Segmenter", "clean", "segment_ssml", "ssml_language", "strip_ssml"]
+__all__ = ["Lexicon", "Segmenter", "clean", "segment_ssml", "strip_ssml"]

@@ -22,11 +22,14 @@ def clean(text: str, language: str) -> str:
     Numbers, dates, units and abbreviations are the engine's.
     """
     cleaner = Cleaner(language)
-    return cleaner.feed(text) + cleaner.finish()
+    return (cleaner.feed(text) + cleaner.finish()).rstrip("\n")
 
 
 class Cleaner:
-    """Cleans text that arrives in pieces: what `feed` and `finish` give, joined, is `clean` of the whole."""
+    """Cleans text that arrives in pieces: what `feed` and `finish` give, joined, is `clean` of the whole.
+
+    A line break is given as soon as a block has ended, so that one may follow the last block.
+    """
 
     def __init__(self, language: str) -> None:
         self._raw = "\n"  # the last character that was taken, then all that was not

@@ -2,12 +2,11 @@
 
 What may be heard stays: p, s, break, prosody, emphasis, say-as, phoneme and lang; `<sub>` becomes its alias.
 `<voice>` and `<audio>` lose their tags and keep their text, as do unknown elements: the voice that was asked
-for speaks, and nothing is fetched. For the same reason `xml:lang` on `<speak>` is not passed on, since an
-engine may change its voice by it; `ssml_language` tells it to whoever chooses the voice.
+for speaks, and nothing is fetched. What `xml:lang` means for the voice is the engine's to decide.
 """
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from html import escape
 
 from voicenode.errors import ErrorCode, RequestError
@@ -17,19 +16,9 @@ from voicenode.text.ssml_events import Break, Close, Event, Open, Text, read_eve
 
 _BLOCKS = frozenset({"p", "s"})
 _UNITS = frozenset({"say-as", "phoneme"})  # their text is one unit, in which no sentence ends
-_LANGUAGE = "xml:lang"
 _SPACES = re.compile(r"\s+")
 _NOT_IN_WORDS = re.compile(r"[\W_]")
 _MAX_OPEN_TAGS = 2_000  # characters of tags open at once: every segment repeats them
-
-
-def ssml_language(document: str) -> str | None:
-    """The language that the document declares for itself (`<speak xml:lang>`), if any.
-
-    Raises:
-        RequestError: `bad-ssml`.
-    """
-    return _root(read_events(document)).get(_LANGUAGE)
 
 
 def segment_ssml(document: str, max_chars: int) -> list[str]:
@@ -46,7 +35,7 @@ def segment_ssml(document: str, max_chars: int) -> list[str]:
     plain = _plain_of(events)
     if not is_speakable("".join(plain)):
         return []
-    writer = _Writer(_cuts("".join(plain), _root(events).get(_LANGUAGE, "en"), max_chars))
+    writer = _Writer(_cuts("".join(plain), _language(events), max_chars))
     for event, text in zip(events, plain, strict=True):
         writer.add(event, len(text))
     return writer.documents
@@ -73,9 +62,9 @@ def strip_ssml(document: str) -> str:
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
-def _root(events: list[Event]) -> Mapping[str, str]:
-    first = events[0]
-    return first.attributes if isinstance(first, Open) else {}
+def _language(events: list[Event]) -> str:
+    root = events[0]
+    return root.attributes.get("xml:lang", "en") if isinstance(root, Open) else "en"
 
 
 def _tidy(event: Event) -> Event:
@@ -156,8 +145,7 @@ class _Writer:
             self._parts = [tag for _, tag in self._open]
 
     def _open_tag(self, event: Open) -> None:
-        dropped = {_LANGUAGE} if event.name == "speak" else set()
-        tag = f"<{event.name}{_written(event.attributes, dropped)}>"
+        tag = f"<{event.name}{_written(event.attributes)}>"
         self._open.append((event.name, tag))
         self._parts.append(tag)
         if sum(len(tag) for _, tag in self._open) > _MAX_OPEN_TAGS:
@@ -165,5 +153,5 @@ class _Writer:
             raise RequestError(ErrorCode.BAD_SSML, f"The SSML cannot be read: {reason}")
 
 
-def _written(attributes: Mapping[str, str], dropped: Container[str] = ()) -> str:
-    return "".join(f' {name}="{escape(value)}"' for name, value in attributes.items() if name not in dropped)
+def _written(attributes: Mapping[str, str]) -> str:
+    return "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
