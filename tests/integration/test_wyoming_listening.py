@@ -106,7 +106,8 @@ async def test_a_port_in_use_is_one_clear_line_and_nothing_is_left_open(tmp_path
     async with serving() as door:
         uri = f"tcp://127.0.0.1:{door.port}"
         assert await refusal(f"unix://{path}", "tcp://127.0.0.1:0", uri) == (
-            f"cannot listen on {uri}: address already in use"
+            f"cannot listen on {uri}: address already in use; "
+            "end the program that uses it, or choose another address"
         )
         assert await answers(uri)
 

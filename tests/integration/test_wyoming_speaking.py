@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 
 import pytest
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
@@ -187,13 +188,30 @@ async def test_an_endless_answer_leaves_other_clients_their_turns() -> None:
     async with serving() as door, door.client() as greedy, door.client() as other:
         await greedy.say("synthesize", text="~")
         await greedy.hear_until("audio-chunk")
-        draining = asyncio.create_task(greedy.hear_end())
+        listening = asyncio.create_task(listen(greedy))
         for _ in range(20):
             await other.say("synthesize", text="abc")
             assert len(audio(await other.hear_until("audio-stop"))) == 3 * len(CHUNK)
+        assert not listening.done()
         greedy.cut()
-        await asyncio.wait({draining})
-        draining.exception()
+        await asyncio.wait({listening})
+
+
+async def test_listeners_take_turns_chunk_by_chunk() -> None:
+    async with serving() as door, door.client() as one, door.client() as other:
+        for client, character in ((one, "a"), (other, "b")):
+            await client.say("synthesize", text="?" + character * 100)
+            await client.is_answered()
+        door.processor.gate.set()
+        for client in (one, other):
+            await client.hear_until("audio-stop")
+        assert door.processor.spoken == "??" + "ab" * 100
+
+
+async def listen(client: Client) -> None:
+    with suppress(ConnectionError):
+        while await client.reader.read(65_536):
+            pass
 
 
 @pytest.mark.parametrize("hang_up", ["close", "reset", "end"])
@@ -267,6 +285,7 @@ async def test_an_error_reaches_a_client_that_is_still_sending() -> None:
         await client.say("synthesize-start", voice={"name": "nobody"})
         for _ in range(200):
             await client.say("synthesize-chunk", text="word " * 20)
+            await asyncio.sleep(0)
         await client.say("synthesize-stop")
         assert types(await client.hear_end()) == ["error", "synthesize-stopped"]
 

@@ -39,6 +39,7 @@ class FakeProcessor:
         self.catalogue = Catalogue(VOICES, "tone-plain")
         self.requests: list[SynthesisRequest] = []
         self.spoken = ""
+        self.chunks = 0
         self.listeners = 0
         self.started = asyncio.Event()
         self.freed = asyncio.Event()
@@ -69,8 +70,10 @@ class FakeProcessor:
                     raise ZeroDivisionError("told to crash")
                 if character == WAIT:
                     await self.gate.wait()
+                self.chunks += 1
                 yield CHUNK
                 while character == ENDLESS:
+                    self.chunks += 1
                     yield CHUNK
 
 

@@ -34,7 +34,7 @@ async def bind(uri: str) -> list[socket.socket]:
         if parts.scheme == "unix" and parts.path and not parts.netloc:
             return [await asyncio.to_thread(_bind_unix, Path(parts.path))]
     except OSError as error:
-        raise cannot_listen(uri, (error.strerror or str(error)).lower()) from error
+        raise cannot_listen(uri, _reason(error)) from error
     except ValueError as error:
         raise cannot_listen(uri, str(error)) from error
     raise cannot_listen(uri, "an address is tcp://HOST:PORT, tcp://:PORT, unix:///PATH or stdio://")
@@ -110,6 +110,13 @@ def _answers(path: Path) -> bool:
         except BlockingIOError:
             pass
         return True
+
+
+def _reason(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    if error.errno == errno.EADDRINUSE:
+        return f"{reason}; end the program that uses it, or choose another address"
+    return reason
 
 
 def _close(sockets: list[socket.socket]) -> None:

@@ -62,6 +62,7 @@ class WyomingServer:
         self._unix_paths: list[str] = []
         self._connections: dict[asyncio.Task[None], Connection] = {}
         self._numbers = count(1)
+        self._was_full = False
         self.addresses: tuple[tuple[str, int], ...] = ()
         """Host and port of every TCP socket, as bound; none before the start and after the end."""
         self.finished = asyncio.Event()
@@ -126,12 +127,15 @@ class WyomingServer:
         self._unix_paths.clear()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= self._max_connections:
-            _log.warning("%d connections are open: one more is turned away", len(self._connections))
+        full = len(self._connections) >= self._max_connections
+        if not full:
+            self._converse(reader, writer, self._peer_of(writer), self._limits)
+        else:
             writer.write(messages.failure(BusyError("the node has too many connections; try again later")))
             writer.close()
-        else:
-            self._converse(reader, writer, self._peer_of(writer), self._limits)
+            if not self._was_full:  # one line in the log, however many knock
+                _log.warning("%d connections are open: more are turned away", len(self._connections))
+        self._was_full = full
 
     def _peer_of(self, writer: asyncio.StreamWriter) -> str:
         address = writer.get_extra_info("peername")
