@@ -73,6 +73,7 @@ def test_emoji_vanish(raw: str, spoken: str) -> None:
 
 
 def test_control_characters_and_lone_surrogates_vanish() -> None:
+    assert clean("[a](b \ud800\0c) <d\ud800>", "en") == "a (b c) d"
     assert clean("he\0l\x07lo\u00ad \ufeffwor\x9fld\ud800\ufffd\t\x0b!", "en") == "hello world !"
 
 
@@ -102,9 +103,36 @@ def test_nothing_is_left_of_a_blank_text(text: str) -> None:
     assert clean(text, "en") == ""
 
 
-HOSTILE = "( * *_ _ . 1 a [ ]( [a](b < <a &a ` ``` | \\ - # > ! ![ 👍 \u200d http:// https://a@ ~ \0".split(
-    " "
-)
+HOSTILE = [
+    "(",
+    "*",
+    "*_",
+    "_",
+    ".",
+    "1",
+    "a",
+    "[",
+    "](",
+    "[a](b",
+    "<",
+    "<a",
+    "&a",
+    "`",
+    "```",
+    "|",
+    "\\",
+    "-",
+    "#",
+    ">",
+    "!",
+    "![",
+    "👍",
+    "\u200d",
+    "http://",
+    "https://a@",
+    "~",
+    "\x00",
+]
 
 
 @pytest.mark.parametrize("unit", [*HOSTILE, " ", "\n", "* ", "<a ", "-\n", "```\n"])

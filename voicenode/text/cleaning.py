@@ -138,7 +138,8 @@ class Cleaner:
         if construct is markdown.TAG:
             return self._spoken_tag(match["inner"])
         if construct is markdown.LINK_TARGET:
-            return "" if markdown.TARGET.fullmatch(match["target"]) else f" ({match['target']})"
+            is_address = markdown.TARGET.fullmatch(match["target"])
+            return "" if is_address else without_unspoken(f" ({match['target']})")
         if construct is markdown.ENTITY:
             return without_unspoken(unescape(match[0]))
         if construct is markdown.ESCAPE and match[0][1] != "\n":
@@ -165,13 +166,11 @@ class Cleaner:
         """Emphasis and inline code: the marks go, unless they stand for themselves."""
         run = markdown.MARKS[mark].match(self._raw, self._at)
         end = run.end() if run else self._at + 1
-        if end == len(self._raw) and end - self._at < 64 and not self._final:  # noqa: PLR2004 - as in markdown.MARKS
+        if end == len(self._raw) and not self._final:
             return False
-        before = self._raw[self._at - 1]
+        marks, before = self._raw[self._at : end], self._raw[self._at - 1]
         after = self._raw[end] if end < len(self._raw) else "\n"
-        return self._take(
-            end, self._raw[self._at : end] if _is_literal(mark, end - self._at, before, after) else ""
-        )
+        return self._take(end, marks if _is_literal(mark, len(marks), before, after) else "")
 
     def _take_exclamation(self) -> bool:
         following = self._raw[self._at + 1 : self._at + 2]
@@ -197,10 +196,10 @@ class Cleaner:
             return False
         if symbol == ZWJ:
             dropped = markdown.PICTURE_PART.match(self._raw, self._at - 1) is not None
+        elif following == markdown.EMOJI_VARIANT:
+            dropped = True
         else:
-            dropped = following == markdown.EMOJI_VARIANT or (
-                symbol not in markdown.TEXT_SYMBOLS and is_unspoken(symbol)
-            )
+            dropped = symbol not in markdown.TEXT_SYMBOLS and is_unspoken(symbol)
         if dropped and is_pictograph(symbol):
             self._prose.end_word()
         return self._take(self._at + 1, "" if dropped else symbol)
@@ -213,9 +212,8 @@ def _is_literal(mark: str, length: int, before: str, after: str) -> bool:
     if mark == "~":
         return length == 1
     if mark == "*" and length == 1:
-        return (inside_word and before.isascii() and after.isascii()) or (
-            before.isspace() and after.isspace()
-        )
+        between_spaces = before.isspace() and after.isspace()
+        return between_spaces or (inside_word and (before + after).isascii())
     return False
 
 
