@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
-from annotated_types import Gt, MinLen
+from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import AfterValidator
 
 _T = TypeVar("_T")
@@ -41,6 +41,16 @@ def _is_listen_uri(uri: str) -> bool:
             return uri == "stdio://"
 
 
+def _is_http_url(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
+
+
+def _is_topic(topic: str) -> bool:
+    """Whether levels can follow: no wildcards, no empty levels, nothing that a broker keeps for itself."""
+    return topic.isprintable() and all(topic.split("/")) and not any(char in topic for char in "+#$ ")
+
+
 def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -61,3 +71,6 @@ LocalPath = Annotated[
 ]
 ListenUri = Annotated[str, _checked(_is_listen_uri, "tcp://HOST:PORT, tcp://:PORT, unix:///PATH or stdio://")]
 ListenUris = Annotated[tuple[ListenUri, ...], _checked(bool, "at least one")]
+HttpUrl = Annotated[str, _checked(_is_http_url, "http://HOST:PORT or https://HOST, with a path or without")]
+Port = Annotated[int, Ge(1), Le(65535)]
+Topic = Annotated[str, _checked(_is_topic, "a topic without wildcards, such as voicenode or home/voices")]

@@ -7,9 +7,19 @@ from types import NoneType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, model_validator
 
-from voicenode.settings.fields import IdleSeconds, IpAddress, ListenUris, LocalPath, Name, Seconds
+from voicenode.settings.fields import (
+    HttpUrl,
+    IdleSeconds,
+    IpAddress,
+    ListenUris,
+    LocalPath,
+    Name,
+    Port,
+    Seconds,
+    Topic,
+)
 
 
 class Section(BaseModel):
@@ -45,6 +55,71 @@ class MdnsSettings(Section):
     """Whether the node announces itself on the LAN."""
     advertise_host: tuple[IpAddress, ...] = ()
     """The IP addresses that are announced; empty for those that this machine has on the LAN."""
+
+
+class HttpSettings(Section):
+    """Audio files for players, the node's health, and its figures for Prometheus."""
+
+    enabled: bool | None = None
+    """Whether to serve HTTP; null for when MQTT is on, whose answers are addresses of audio files."""
+    host: IpAddress | None = None
+    """The IP address to listen on; null for every address."""
+    port: Annotated[int, Ge(0), Le(65535)] = 10201
+    """The port to listen on; 0 for any."""
+    public_url: HttpUrl | None = None
+    """How players reach this, such as http://192.168.1.20:10201; null for this machine's LAN address."""
+
+
+class TlsSettings(Section):
+    """Encryption to the MQTT broker."""
+
+    enabled: bool = False
+    """Whether the broker is spoken to over TLS."""
+    ca: LocalPath | None = None
+    """The certificates that the broker's must lead to; null for those that this machine trusts."""
+    certificate: LocalPath | None = None
+    """The node's own certificate, where the broker asks for one."""
+    key: LocalPath | None = None
+    """The key of that certificate."""
+
+
+class MqttSettings(Section):
+    """Home Assistant's other door: a device of its own, and requests from automations."""
+
+    host: Name | None = None
+    """The broker's name or address; null for no MQTT."""
+    port: Port | None = None
+    """The broker's port; null for the usual one: 1883, or 8883 with TLS."""
+    transport: Literal["tcp", "websockets"] = "tcp"
+    """What the broker is spoken to over: tcp or websockets."""
+    username: str | None = None
+    """The user that the broker knows; null for none."""
+    password: SecretStr | None = None
+    """The user's password, best written as `!secret NAME`."""
+    tls: TlsSettings = TlsSettings()
+    base_topic: Topic = "voicenode"
+    """What every topic of every node begins with."""
+    session_expiry: Annotated[int, Ge(0)] = 86400
+    """Seconds that the broker keeps requests for a node that is away."""
+    discovery: bool = True
+    """Whether Home Assistant shows the node as a device."""
+    discovery_prefix: Topic = "homeassistant"
+    """Where Home Assistant looks for devices."""
+    hermes: bool = False
+    """Whether to speak for Rhasspy satellites, which send hermes/tts/say."""
+
+
+class JobSettings(Section):
+    """Requests that are kept until they are answered."""
+
+    ttl: Seconds = 86400
+    """Seconds until a finished job and its audio are removed."""
+    max_chars: Annotated[int, Ge(1)] = 1000000
+    """Characters in one batch request."""
+    max_storage: Annotated[int, Ge(1)] = 2048
+    """MiB that audio files may take; the oldest finished ones go first."""
+    player: tuple[Name, ...] = ("aplay", "-q", "-")
+    """The command that plays a WAV from its standard input, for requests to be heard on this machine."""
 
 
 class TextSettings(Section):
@@ -131,6 +206,9 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     wyoming: WyomingSettings = WyomingSettings()
     mdns: MdnsSettings = MdnsSettings()
+    http: HttpSettings = HttpSettings()
+    mqtt: MqttSettings = MqttSettings()
+    jobs: JobSettings = JobSettings()
     text: TextSettings = TextSettings()
     speech: SpeechSettings = SpeechSettings()
     pool: PoolSettings = PoolSettings()
