@@ -22,6 +22,7 @@ class ErrorCode(StrEnum):
     CANNOT_START = "cannot-start"
     NO_NODE = "no-node"
     CONFLICT = "conflict"
+    NOT_FOUND = "not-found"
     STORE_FAILED = "store-failed"
     DISK_FULL = "disk-full"
     UNKNOWN_JOB = "unknown-job"

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Literal
 from voicenode.audio import apply_gain
 from voicenode.engine import Segment
 from voicenode.errors import ErrorCode, RequestError
+from voicenode.report import reported
 from voicenode.text import Lexicon, Segmenter, segment_ssml, strip_ssml
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Mapping
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 
     from voicenode.audio import PcmFormat
     from voicenode.engine import EngineInfo
+    from voicenode.report import Observer, Tally
     from voicenode.voices import Catalogue, Choice, Voice
     from voicenode.workers.pool import EnginePool, Turns
 
@@ -48,6 +50,8 @@ class SynthesisRequest:
     """A factor on the samples; what would be too loud is clipped."""
     live: bool = True
     """A live request goes ahead of batch work at the next segment border."""
+    door: str = ""
+    """Which transport asks, for the statistics alone."""
     max_chars: int | None = None
     """Another bound for the text than the node's, such as a book chapter's; set by the node, not by clients."""
 
@@ -92,12 +96,21 @@ class Speech:
 
 
 class VoiceProcessor:
-    """Turns requests into speech with the voices of a catalogue and the engines of a pool."""
+    """Turns requests into speech with the voices of a catalogue and the engines of a pool.
+
+    Each of `observers` is told once of every request, at its end.
+    """
 
     def __init__(
-        self, catalogue: Catalogue, pool: EnginePool, engines: Mapping[str, EngineInfo], rules: SpeechRules
+        self,
+        catalogue: Catalogue,
+        pool: EnginePool,
+        engines: Mapping[str, EngineInfo],
+        rules: SpeechRules,
+        observers: Iterable[Observer] = (),
     ) -> None:
         self.catalogue = catalogue
+        self.observers = list(observers)
         self._pool = pool
         self._engines = engines
         self._rules = rules
@@ -111,16 +124,20 @@ class VoiceProcessor:
             BusyError: the engine's memory is in use.
             EngineError: the voice's engine cannot be loaded.
         """
-        choice = self.catalogue.choose(request.voice, request.speaker, request.language, request.engine)
-        self._check(request)
-        async with self._pool.hold(choice.voice.engine, live=request.live) as turns:
-            buffer = _Buffer(round(self._rules.buffer_seconds * turns.format.bytes_per_second))
-            making = asyncio.create_task(self._fill(buffer, request, choice, turns), name="make speech")
-            try:
-                yield Speech(choice, turns.format, buffer.chunks())
-            finally:
-                making.cancel()
-                await asyncio.wait([making])
+        with reported(request.door, self.observers) as tally:
+            choice = self.catalogue.choose(request.voice, request.speaker, request.language, request.engine)
+            tally.engine, tally.voice = choice.voice.engine, choice.voice.name
+            self._check(request)
+            async with self._pool.hold(choice.voice.engine, live=request.live) as turns:
+                buffer = _Buffer(round(self._rules.buffer_seconds * turns.format.bytes_per_second), tally)
+                making = asyncio.create_task(self._fill(buffer, request, choice, turns), name="make speech")
+                try:
+                    yield Speech(choice, turns.format, buffer.chunks())
+                finally:
+                    making.cancel()
+                    await asyncio.wait([making])
+                    tally.audio_seconds = turns.format.seconds(buffer.made)
+                    tally.engine_seconds = turns.seconds
 
     def _check(self, request: SynthesisRequest) -> None:
         if isinstance(request.text, str):
@@ -155,14 +172,15 @@ class VoiceProcessor:
         pause = b""
         async for segment in self._segments(request, choice):
             await buffer.room()
+            buffer.tally.characters += len(segment.text)
             async with aclosing(turns.synthesize(segment)) as chunks:
                 async for chunk in chunks:
                     if pause:
                         buffer.put(pause)
                         pause = b""
                     buffer.put(chunk if gain == 1.0 else apply_gain(chunk, gain))
-            pause = between if buffer.used else b""
-        if not buffer.used:
+            pause = between if buffer.made else b""
+        if not buffer.made:
             buffer.put(turns.format.silence(BLANK_SECONDS))
 
     async def _segments(self, request: SynthesisRequest, choice: Choice) -> AsyncIterator[Segment]:
@@ -216,8 +234,10 @@ class VoiceProcessor:
 class _Buffer:
     """Between the engine and one listener: keeps what was made, and tells the maker when there is room."""
 
-    def __init__(self, size: int) -> None:
-        self.used = False
+    def __init__(self, size: int, tally: Tally) -> None:
+        self.tally = tally
+        self.made = 0
+        """Bytes, taken or not."""
         self._size = size
         self._bytes = 0
         self._chunks: deque[bytes] = deque()
@@ -227,7 +247,7 @@ class _Buffer:
 
     def put(self, chunk: bytes) -> None:
         if chunk:
-            self.used = True
+            self.made += len(chunk)
             self._chunks.append(chunk)
             self._bytes += len(chunk)
             self._changed.set()
@@ -249,10 +269,12 @@ class _Buffer:
                 chunk = self._chunks.popleft()
                 self._bytes -= len(chunk)
                 self._changed.set()
+                self.tally.heard()
                 yield chunk
             if self._ended:
                 break
             await self._change()
+        self.tally.end(self._error)
         if self._error is not None:
             raise self._error
 

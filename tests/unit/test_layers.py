@@ -28,10 +28,10 @@ def layer(parts: str, *, siblings: bool = True) -> Layer:
 LAYERS = [
     layer("cli app inline logs systemd doctor models service settings"),
     layer("transports.wyoming transports.http transports.mdns transports.mqtt", siblings=False),
-    layer("jobs cloning"),
+    layer("jobs cloning health"),
     layer("processor"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine audio"),
+    layer("voices text framing engine audio report metrics sockets"),
     layer("errors"),
 ]
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from voicenode.errors import BusyError, EngineError, ErrorCode
@@ -30,6 +31,12 @@ class EngineState:
     pid: int | None
     waiting: int
     """Segments that wait for their turn."""
+    starts: int = 0
+    """How often a process was loaded since the node began."""
+    losses: int = 0
+    """How many of these processes died or had to be killed, instead of being ended."""
+    error: str | None = None
+    """Why it could not be loaded, if the last try failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +167,8 @@ class Turns:
         self._slot = slot
         self._live = live
         self._admitted = False
+        self.seconds = 0.0
+        """How long the engine worked for this request, waiting apart."""
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[bytes]:
         """Wait for a turn and speak one segment in it; closing the generator ends the turn.
@@ -176,12 +185,14 @@ class Turns:
         else:
             await self._pool.first_turn(queue, live=self._live)
             self._admitted = True
+        begun = perf_counter()
         try:
             process = await self._slot.loaded()
             async with aclosing(process.synthesize(segment)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         finally:
+            self.seconds += perf_counter() - begun
             queue.give_back()
             self._pool.note_change()
 
@@ -199,6 +210,9 @@ class _Slot:
         self._loading: asyncio.Task[EngineProcess] | None = None
         self._starting = False
         self._idle: asyncio.TimerHandle | None = None
+        self._starts = 0
+        self._ended = 0
+        self._error: str | None = None
 
     @property
     def alive(self) -> bool:
@@ -221,7 +235,15 @@ class _Slot:
             )
         else:
             what = "loading" if self._loading is not None else "unloaded"
-        return EngineState(self.spec.info.name, what, pid, self.queue.waiting)
+        return EngineState(
+            name=self.spec.info.name,
+            state=what,
+            pid=pid,
+            waiting=self.queue.waiting,
+            starts=self._starts,
+            losses=self._starts - self._ended - self.alive,
+            error=self._error,
+        )
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -264,6 +286,7 @@ class _Slot:
         # Forgotten first: a request that comes while the process ends starts another.
         process, self._process = self._process, None
         if process is not None:
+            self._ended += not process.closed.is_set()
             await process.stop()
         self._pool.note_change()
 
@@ -273,6 +296,8 @@ class _Slot:
         try:
             begun = asyncio.get_running_loop().time()
             self._process = await EngineProcess.start(self.spec)
+            self._starts += 1
+            self._error = None
             took = asyncio.get_running_loop().time() - begun
             _log.info("engine %s is loaded (%.2f s, pid %d)", self.spec.info.name, took, self._process.pid)
             return self._process
@@ -282,6 +307,7 @@ class _Slot:
     def _note_loaded(self, loading: asyncio.Task[EngineProcess]) -> None:
         self._loading = None
         if not loading.cancelled() and (error := loading.exception()):
+            self._error = str(error)
             _log.error("%s", error)
         self._arm()
 
