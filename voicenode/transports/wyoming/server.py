@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from voicenode.errors import BusyError
 from voicenode.framing import MAX_HEADER
+from voicenode.sockets import host_and_port
 from voicenode.transports.wyoming import listeners, messages, stdio
 from voicenode.transports.wyoming.connection import Connection, Limits
 from voicenode.transports.wyoming.info import Description
@@ -115,7 +116,7 @@ class WyomingServer:
             _log.info("listening on unix://%s", address)
         else:
             self.addresses += ((address[0], address[1]),)
-            _log.info("listening on tcp://%s", _host_and_port(address))
+            _log.info("listening on tcp://%s", host_and_port(address))
 
     async def _stop_listening(self) -> None:
         for server in self._servers:
@@ -139,7 +140,7 @@ class WyomingServer:
 
     def _peer_of(self, writer: asyncio.StreamWriter) -> str:
         address = writer.get_extra_info("peername")
-        return _host_and_port(address) if address else f"unix client {next(self._numbers)}"
+        return host_and_port(address) if address else f"unix client {next(self._numbers)}"
 
     def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str, limits: Limits
@@ -169,8 +170,3 @@ class WyomingServer:
             self.finished.set()
 
         self._converse(reader, writer, "stdio", limits).add_done_callback(finish)
-
-
-def _host_and_port(address: tuple[str, int]) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
