@@ -87,6 +87,25 @@ async def test_whatever_an_engine_does_the_next_request_is_spoken(
     assert await say(pool, "fine again") == "fine again"
 
 
+async def test_an_engine_that_fails_before_its_first_chunk_keeps_its_process() -> None:
+    async with tone.pool(tone.spec("tone5")) as pool:
+        assert await say(pool, "fine", "tone5") == "fine"
+        before = pid(pool)
+        with pytest.raises(EngineError) as raised:
+            await say(pool, "crash", "tone5")
+        assert raised.value.code == ErrorCode.ENGINE_FAILED
+        assert await say(pool, "fine again", "tone5") == "fine again"
+        assert pid(pool) == before
+
+
+async def test_a_pool_that_is_closed_starts_nothing() -> None:
+    async with tone.pool() as pool, pool.hold("tone") as turns:
+        await pool.close()
+        with pytest.raises(BusyError):
+            await speak(turns, "too late")
+        assert pid(pool) is None
+
+
 async def test_a_refusal_keeps_the_process(pool: EnginePool) -> None:
     async with pool.hold("tone") as turns:
         before = pid(pool)
