@@ -72,9 +72,11 @@ async def _live(loaded: LoadedSettings) -> None:
     for error in loaded.unavailable.values():
         _log.error("%s", error)
     own_id = await asyncio.to_thread(node_id, settings.data_dir)
+    engines = create_engines(loaded)
+    pool = EnginePool(_specs(settings, engines), _limits(settings))
+    processor = build_processor(settings, engines, pool)
     async with (
-        _processor(loaded) as processor,
-        _wyoming(settings, processor, signals) as server,
+        _wyoming(settings, processor, pool, signals) as server,
         _announced(settings, own_id, server),
         _watched(_own_uri(settings, server)),
     ):
@@ -82,16 +84,6 @@ async def _live(loaded: LoadedSettings) -> None:
         _log.info("voicenode %s is ready: %s", __version__, _summary(processor.catalogue))
         await signals.stop_or(server.finished)
         systemd.notify("STOPPING=1")
-
-
-@asynccontextmanager
-async def _processor(loaded: LoadedSettings) -> AsyncIterator[VoiceProcessor]:
-    settings, engines = loaded.settings, create_engines(loaded)
-    pool = EnginePool(_specs(settings, engines), _limits(settings))
-    try:
-        yield build_processor(settings, engines, pool)
-    finally:
-        await pool.close()
 
 
 def _specs(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> list[EngineSpec]:
@@ -137,7 +129,7 @@ def _rules(settings: Settings) -> SpeechRules:
 
 @asynccontextmanager
 async def _wyoming(
-    settings: Settings, processor: VoiceProcessor, signals: _Signals
+    settings: Settings, processor: VoiceProcessor, pool: EnginePool, signals: _Signals
 ) -> AsyncIterator[WyomingServer]:
     server = WyomingServer(
         processor,
@@ -154,7 +146,8 @@ async def _wyoming(
         yield server
         await signals.forced_or(server.drain(settings.shutdown_timeout))
     finally:
-        await server.abort()
+        # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
+        await asyncio.gather(pool.close(), server.abort())
 
 
 @asynccontextmanager

@@ -64,6 +64,7 @@ class EnginePool:
         self._waiting = 0
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.closed = False
 
     @asynccontextmanager
     async def hold(self, engine: str, *, live: bool = True) -> AsyncIterator[Turns]:
@@ -86,7 +87,8 @@ class EnginePool:
         await self._slots[engine].stop()
 
     async def close(self) -> None:
-        """End every engine's process."""
+        """End every engine's process, for good: what is being spoken fails, and so does what still waits."""
+        self.closed = True
         await asyncio.gather(*(slot.stop() for slot in self._slots.values()))
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -260,6 +262,8 @@ class _Slot:
 
     async def loaded(self) -> EngineProcess:
         """The running process; it is started when there is none. Leaving early does not stop the loading."""
+        if self._pool.closed:
+            raise BusyError("the node is shutting down; ask again when it is back")
         if self._process is not None and self.alive:
             return self._process
         if self._loading is None:
