@@ -71,7 +71,7 @@ class Job:
     id: str
     options: JobOptions
     digest: str
-    """The same for the same request, text included."""
+    """The same for the same request, text included; how long it is of interest shrinks on its way."""
     chars: int
     """Of the text."""
     text: str | None = None
@@ -110,7 +110,7 @@ class Job:
         return cls(
             id=secrets.token_hex(8) if job_id is None else job_id,
             options=request.options,
-            digest=hashlib.sha256(request.model_dump_json().encode()).hexdigest(),
+            digest=hashlib.sha256(request.model_dump_json(exclude={"expires_s"}).encode()).hexdigest(),
             chars=len(request.text),
             created=time.time(),
             reply=reply,

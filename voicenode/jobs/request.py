@@ -6,7 +6,15 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from voicenode.encoding import AudioFormat
 from voicenode.errors import ErrorCode, RequestError
@@ -23,17 +31,29 @@ _SHOWN_CHARS = 60
 """Of a value that an error message repeats."""
 
 
+def _encodable(text: str) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:  # JSON can carry half of a surrogate pair
+            raise ValueError("should be valid Unicode") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+
+
 class JobOptions(BaseModel):
     """All that a request says beside its text; what is absent is the node's or the voice's default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     text_format: Literal["text", "ssml"] = "text"
-    voice: str | None = None
-    speaker: str | None = None
-    language: str | None = None
-    engine: str | None = None
-    quality: str | None = None
+    voice: Text | None = None
+    speaker: Text | None = None
+    language: Text | None = None
+    engine: Text | None = None
+    quality: Text | None = None
     """The name of a quality profile; so far there are none."""
     speed: Annotated[float, Ge(SPEED_RANGE[0]), Le(SPEED_RANGE[1])] | None = None
     volume: Annotated[float, Ge(0), Le(2)] | None = None
@@ -66,7 +86,7 @@ class JobOptions(BaseModel):
 class JobRequest(JobOptions):
     """A text to speak, and how."""
 
-    text: str
+    text: Text
 
     @classmethod
     def of(cls, data: object) -> Self:
