@@ -53,6 +53,8 @@ class _InlinePool:
 class _InlineTurns:
     engine: TTSEngine[Any]
     format: PcmFormat
+    seconds: float = 0.0
+    """Nobody counts how long the engine worked."""
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[bytes]:
         for chunk in self.engine.synthesize(segment, Event()):
