@@ -16,7 +16,7 @@ import soundfile
 from tests.support import jobs as support
 from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE, ToneOptions, spell
-from tests.support.jobs import request
+from tests.support.jobs import request, speak
 from voicenode.audio import PcmFormat
 from voicenode.errors import ErrorCode
 from voicenode.jobs import Job, JobQueue, JobState, Player, Write
@@ -68,8 +68,7 @@ async def to_topic(folder: Path, options: ToneOptions | None = None) -> AsyncIte
 
 
 async def run(jobs: JobQueue, text: str = "hello world", **fields: object) -> Job:
-    job, _ = await jobs.submit(request(text, **fields))
-    return await jobs.wait(job.id)
+    return await speak(jobs, text, **fields)
 
 
 class TestTopic:
@@ -186,7 +185,7 @@ class TestPlaying:
 
     async def test_ends_the_command_when_it_is_cancelled(self, tmp_path: Path) -> None:
         async with playing(tmp_path, "import time; time.sleep(3600)") as jobs:
-            await jobs.submit(request(deliver="play"), job_id="a")
+            await jobs.submit(request(deliver="play", priority="batch"), job_id="a")
             async with asyncio.timeout(5):
                 while len(psutil.Process().children()) < 2:  # noqa: ASYNC110 - the engine, and the player
                     await asyncio.sleep(0.005)

@@ -12,7 +12,7 @@ import pytest
 from tests.support import jobs as support
 from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE
-from tests.support.jobs import request, spoken
+from tests.support.jobs import request, speak, spoken
 from voicenode.errors import ErrorCode, StoreError
 from voicenode.jobs import Job, JobQueue, JobState, records, streaming
 from voicenode.jobs import queue as queue_module
@@ -32,11 +32,6 @@ def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 async def jobs(tmp_path: Path) -> AsyncIterator[JobQueue]:
     async with support.queue(tmp_path) as jobs:
         yield jobs
-
-
-async def speak(jobs: JobQueue, text: str = "hello", **fields: object) -> Job:
-    job, _ = await jobs.submit(request(text, **fields))
-    return await jobs.wait(job.id)
 
 
 def code(job: Job) -> ErrorCode | None:

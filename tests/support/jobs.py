@@ -33,10 +33,14 @@ async def queue(
     start: bool = True,
     drain: float = 0.0,
     rules: Mapping[str, Any] | None = None,
+    pool_limits: Mapping[str, Any] | None = None,
     **limits: Any,  # noqa: ANN401
 ) -> AsyncIterator[JobQueue]:
     """A queue that keeps everything below `folder`; entering again with the same one is a restart."""
-    async with tone.pool(tone.spec(options=options)) as pool, FileStore(folder / "store") as store:
+    async with (
+        tone.pool(tone.spec(options=options), **(pool_limits or {})) as pool,
+        FileStore(folder / "store") as store,
+    ):
         processor = speech.processor(pool, **(rules or {}))
         jobs = JobQueue(store, processor, folder / "audio", JobLimits(**limits))
         jobs.sinks.update(sinks or {})
@@ -50,6 +54,12 @@ async def queue(
 
 def request(text: str = "hello", **fields: Any) -> JobRequest:  # noqa: ANN401
     return JobRequest.of({"text": text, **fields})
+
+
+async def speak(jobs: JobQueue, text: str = "hello", **fields: Any) -> Job:  # noqa: ANN401
+    """A job, once it is final."""
+    job, _ = await jobs.submit(request(text, **fields))
+    return await jobs.wait(job.id)
 
 
 def spoken(jobs: JobQueue, job: Job) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 from collections import OrderedDict
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voicenode.encoding import AudioFormat
+
+_log = logging.getLogger(__name__)
 
 _TOKEN_BYTES = 18
 
@@ -37,8 +40,15 @@ class AudioFolder:
         self._kept: OrderedDict[str, int] = OrderedDict()
 
     async def open(self, names: Iterable[str]) -> None:
-        """Keep the files of these names, oldest first, and remove all others: a crash left them behind."""
-        sizes = await asyncio.to_thread(self._clean, set(names))
+        """Keep the files of these names, oldest first, and remove all others: a crash left them behind.
+
+        Raises:
+            StoreError: the directory cannot be used.
+        """
+        try:
+            sizes = await asyncio.to_thread(self._clean, set(names))
+        except OSError as error:
+            raise StoreError.of(error, f"{self._directory} cannot be used") from error
         self._kept = OrderedDict((name, sizes[name]) for name in names if name in sizes)
         self.used = sum(self._kept.values())
 
@@ -78,7 +88,10 @@ class AudioFolder:
     async def remove(self, name: str) -> None:
         """Remove a file, whatever its state; one that is not there is no error."""
         self.used -= self._kept.pop(name, 0) + self._growing.pop(name, 0)
-        await asyncio.to_thread((self._directory / name).unlink, missing_ok=True)
+        try:
+            await asyncio.to_thread((self._directory / name).unlink, missing_ok=True)
+        except OSError as error:  # the next start tries again
+            _log.error("%s cannot be removed: %s", self._directory / name, error.strerror)
 
     def _clean(self, kept: set[str]) -> dict[str, int]:
         self._directory.mkdir(0o700, parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ class Entry:
 
     id: str
     live: bool
+    """Whether somebody waits for the sound, or hears it."""
     lane: Lane
     resumed: bool = False
     """Whether an earlier life accepted it, and may have ended because of it."""

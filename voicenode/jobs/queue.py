@@ -155,7 +155,11 @@ class JobQueue:
         return [job for job in jobs if state in {None, job.state}][:limit]
 
     async def wait(self, job_id: str) -> Job:
-        """The job once it is final; RequestError if there is none."""
+        """The job once it is final; a close of the queue cancels who waits.
+
+        Raises:
+            RequestError: there is none.
+        """
         if job_id not in self._runner.entries:
             return await self.get(job_id)
         waiter = self._waiters.setdefault(job_id, asyncio.get_running_loop().create_future())
@@ -177,6 +181,7 @@ class JobQueue:
         live = [entry for entry in self._runner.entries.values() if entry.live]
         for entry in live:
             self._runner.stop(entry, _cancelled())
+            await asyncio.sleep(0)  # there may be thousands
         await asyncio.gather(*(self.wait(entry.id) for entry in live))
         return len(live)
 
@@ -187,7 +192,8 @@ class JobQueue:
     def answers(self) -> AbstractContextManager[AsyncIterator[Job]]:
         """Final jobs whose `reply` is not answered: those of before and, for ever, new ones.
 
-        A job comes again with the next call, also after a crash, until `answered` says that it arrived.
+        A job comes again with the next call, also after a crash, until `answered` says that it arrived. The
+        iterator raises StoreError where the store cannot be read: then call again later.
         """
         return self._answers.owed()
 

@@ -72,8 +72,7 @@ class JobRecords:
 
     async def list(self) -> Sequence[Job]:
         """Every job, in the order in which they came."""
-        jobs = map(_job, await self._store.list(self._collection))
-        return sorted((job for job in jobs if job), key=lambda job: job.created)
+        return await asyncio.to_thread(_jobs, await self._store.list(self._collection))
 
     async def add(self, job: Job, text: str) -> Job:
         """Keep a new job with its text; once this returns it survives a power cut."""
@@ -116,6 +115,11 @@ async def insist(operation: Callable[[*Arguments], Awaitable[Result]], *argument
                 _log.error("%s; trying again every %g s", error, _RETRY_SECONDS)
             failed = True
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _jobs(documents: Sequence[Document]) -> Sequence[Job]:
+    jobs = map(_job, documents)
+    return sorted((job for job in jobs if job), key=lambda job: job.created)
 
 
 def _job(document: Document) -> Job | None:

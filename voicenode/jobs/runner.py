@@ -140,7 +140,7 @@ class Runner:
 
     def _enter(self, job: Job) -> Entry:
         lane = self._lanes["play" if job.options.deliver == "play" else job.options.priority]
-        entry = self.entries[job.id] = Entry(job.id, live=job.options.live, lane=lane)
+        entry = self.entries[job.id] = Entry(job.id, live=_is_heard(job), lane=lane)
         lane.add(entry)
         if job.deadline is not None:
             error = RequestError(ErrorCode.EXPIRED, f"speech had not begun after {job.options.expires_s:g} s")
@@ -245,6 +245,11 @@ class Runner:
         if job.audio and job.audio.file:
             await self._retention.folder.remove(job.audio.file)
         return replace(job, audio=None)
+
+
+def _is_heard(job: Job) -> bool:
+    """Whether somebody waits for the sound."""
+    return job.options.live or job.options.deliver == "play"
 
 
 async def _wait(tasks: set[asyncio.Task[None]], seconds: float | None = None) -> None:
