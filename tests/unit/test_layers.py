@@ -31,7 +31,7 @@ LAYERS = [
     layer("jobs cloning health"),
     layer("processor"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine audio report metrics sockets"),
+    layer("voices text framing engine audio buffer report metrics sockets"),
     layer("errors"),
 ]
 
