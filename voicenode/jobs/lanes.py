@@ -45,7 +45,8 @@ class Entry:
 
     def abandon(self) -> None:
         """Stop speaking, and leave the job as it is stored."""
-        if self.speaking is not None:
+        # Once is enough, and a second time would keep it from tidying up.
+        if self.speaking is not None and not self.speaking.cancelling():
             self.speaking.cancel()
 
     def disarm(self) -> None:

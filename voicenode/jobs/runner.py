@@ -133,6 +133,7 @@ class Runner:
         await _wait(self._tasks, drain_timeout)
         for entry in self.entries.values():
             entry.abandon()
+        await _wait({entry.speaking for entry in self.entries.values() if entry.speaking})
         await _wait(self._tasks, _CLOSE_SECONDS)
         for task in self._tasks:
             task.cancel()

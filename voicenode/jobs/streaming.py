@@ -76,7 +76,7 @@ async def to_sink(sink: Sink, executor: Executor, job: Job, source: PcmFormat) -
         async with sink(job, encoder.pcm_format) as write:
             yield _SinkOutlet(options.format, thread, pipe, encoder, write)
     finally:
-        await thread.run(encoder.close)
+        await thread.end(encoder.close)
 
 
 class _Thread:
@@ -85,6 +85,16 @@ class _Thread:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._lock = threading.Lock()
+        self._ended = False
+
+    async def end(self, function: Callable[[], None]) -> None:
+        """Call a last function; of those before it, what nobody waits for any more may never be called."""
+
+        def last() -> None:
+            self._ended = True
+            function()
+
+        await self.run(last)
 
     async def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         """Call a function.
@@ -95,6 +105,8 @@ class _Thread:
 
         def call() -> Result:
             with self._lock:
+                if self._ended:  # whoever asked was cancelled, and this thread was slow to begin
+                    raise RuntimeError("called after the last call")
                 return function(*arguments)
 
         try:
@@ -127,7 +139,7 @@ class _FileOutlet(Outlet):
         return audio
 
     async def abandon(self) -> None:
-        await self._thread.run(self._abandon)
+        await self._thread.end(self._abandon)
 
     def _take(self) -> bytes:
         pending, self._pending = self._pending, bytearray()
