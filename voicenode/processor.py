@@ -53,7 +53,7 @@ class SynthesisRequest:
     door: str = ""
     """Which transport asks, for the statistics alone."""
     max_chars: int | None = None
-    """Another bound for the text than the node's, such as a book chapter's; the node sets it, not a client."""
+    """Another bound for the text than the node's, such as for a book chapter; the node sets it, no client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

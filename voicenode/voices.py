@@ -78,6 +78,14 @@ class Catalogue:
             for tag, name in (language_voices or {}).items()
         }
 
+    def set_default(self, name: str) -> None:
+        """Let another voice speak when nothing else decides.
+
+        Raises:
+            RequestError: there is no such voice.
+        """
+        self.default = self._named(name)
+
     def __iter__(self) -> Iterator[Voice]:
         return iter(self._voices)
 

@@ -231,6 +231,16 @@ async def test_an_idle_timeout_of_minus_one_keeps_the_process() -> None:
         assert pool.states()[0].state == "ready"
 
 
+async def test_a_changed_idle_timeout_counts_for_engines_that_are_idle_already() -> None:
+    async with tone.pool(idle_timeout=3600) as pool:
+        await pool.load("tone")
+        process_id = pid(pool)
+        assert process_id
+        pool.set_idle_timeout(0)
+        await ended(process_id)
+        assert await say(pool, "hello") == "hello"
+
+
 async def test_more_than_allowed_do_not_wait() -> None:
     async with tone.pool(max_waiting=3) as pool, pool.hold("tone") as turns:
         async with aclosing(turns.synthesize(segment("first hang"))) as chunks:

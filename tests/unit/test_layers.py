@@ -28,7 +28,7 @@ def layer(parts: str, *, siblings: bool = True) -> Layer:
 LAYERS = [
     layer("cli app inline logs systemd doctor models service settings"),
     layer("transports.wyoming transports.http transports.mdns transports.mqtt", siblings=False),
-    layer("jobs cloning health"),
+    layer("jobs cloning health runtime"),
     layer("processor"),
     layer("workers stores encoding client identity", siblings=False),
     layer("voices text framing engine audio buffer report metrics sockets"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
@@ -85,6 +85,21 @@ class EnginePool:
     async def unload(self, engine: str) -> None:
         """End an engine's process now; what it is speaking fails."""
         await self._slots[engine].stop()
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Change how long an engine stays without work; for those that are idle it counts from now."""
+        self._limits = replace(self._limits, idle_timeout=seconds)
+        for slot in self._slots.values():
+            slot.rest()
+
+    async def load(self, engine: str) -> None:
+        """Load an engine for those who come next; it goes idle as after a request.
+
+        Raises:
+            EngineError, BusyError: as `hold`.
+        """
+        async with self.hold(engine):
+            pass
 
     async def close(self) -> None:
         """End every engine's process, for good: what is being spoken fails, and so does what still waits."""
@@ -257,7 +272,7 @@ class _Slot:
         finally:
             self.holders -= 1
             self.last_used = asyncio.get_running_loop().time()
-            self._arm()
+            self.rest()
             self._pool.note_change()
 
     async def loaded(self) -> EngineProcess:
@@ -313,13 +328,14 @@ class _Slot:
         if not loading.cancelled() and (error := loading.exception()):
             self._error = str(error)
             _log.error("%s", error)
-        self._arm()
+        self.rest()
 
-    def _arm(self) -> None:
+    def rest(self) -> None:
+        """Start the clock at whose end the engine ends, if nobody holds it."""
+        self._disarm()
         timeout = self._pool.idle_timeout(self)
         if self.holders or timeout < 0 or not self.alive:
             return
-        self._disarm()
         self._idle = asyncio.get_running_loop().call_later(timeout, self._go_idle)
 
     def _disarm(self) -> None:
