@@ -78,12 +78,10 @@ class RuntimeSettings:
         return self.current()
 
     def _apply(self, changes: Mapping[str, Any]) -> None:
-        for name, value in changes.items():
-            if name not in self._adjustables:
-                known = ", ".join(self._adjustables)
-                raise RequestError(
-                    ErrorCode.BAD_REQUEST, f"unknown setting '{name[:40]}'; there are: {known}"
-                )
+        unknown = [name for name in changes if name not in self._adjustables]
+        if unknown:
+            what = f"unknown setting '{unknown[0][:40]}'; there are: {', '.join(self._adjustables)}"
+            raise RequestError(ErrorCode.BAD_REQUEST, what)
         for name, value in changes.items():
             adjustable = self._adjustables[name]
             adjustable.apply(adjustable.configured if value is None else value)
