@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from uvicorn.server import ServerState
+
 NAME = "Zm9vYmFyYmF6cXV4MTIzNA-_"
 
 
@@ -34,9 +36,13 @@ class Door:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def connections(self) -> set[Any]:
+    def state(self) -> ServerState:
         assert self.server._listener
-        return self.server._listener.state.connections
+        return self.server._listener.state
+
+    @property
+    def connections(self) -> set[Any]:
+        return self.state.connections
 
     def put(self, content: bytes, name: str = f"{NAME}.wav") -> str:
         """Write a file; its path in URLs."""
@@ -56,8 +62,8 @@ class Door:
             await connection.close()
 
     async def empty(self) -> None:
-        """Wait until no client is left."""
-        while self.connections:  # noqa: ASYNC110 - uvicorn tells its connections, not their changes
+        """Wait until no client is left, and nobody answers one."""
+        while self.connections or self.state.tasks:  # noqa: ASYNC110 - uvicorn tells its connections, not their changes
             await asyncio.sleep(0.001)
 
 
