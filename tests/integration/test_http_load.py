@@ -30,7 +30,7 @@ async def play(port, path, size):
     await writer.wait_closed()
 
 async def crowd(port, path, size):
-    await asyncio.gather(*(play(port, path, size) for _ in range(250)))
+    await asyncio.gather(*(play(port, path, size) for _ in range(128)))
 
 asyncio.run(crowd(int(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
 """
