@@ -33,8 +33,8 @@ class HttpServer:
         audio_dir: where the files lie whose names clients know.
         health: how the node is, without waiting for anything.
         metrics: in the text format of Prometheus.
-        max_connections: clients at a time; one more is told `busy`. Each may hold two file descriptors, and all
-            of them asking at the same moment take the event loop for some 0.2 ms each.
+        max_connections: clients at a time; one more is told `busy`. Each may hold two file descriptors, and
+            when all of them ask at the same moment, each takes some 0.2 ms of the event loop.
         stall_timeout: seconds until a client that takes nothing of its answer is cut off.
 
     `bound` is host and port of every socket; none before the start and after the end.
