@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from tests.support import jobs as support
 from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions
 from tests.support.jobs import request, speak, spoken
+from voicenode.audio import PcmFormat
 from voicenode.errors import BusyError, ErrorCode
-from voicenode.jobs import JobQueue, JobState, speaker
+from voicenode.jobs import Job, JobQueue, JobState, Write, speaker
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
@@ -85,16 +87,25 @@ class TestCancelling:
 
 class TestOrder:
     async def test_live_jobs_go_ahead_of_a_batch_job_between_its_segments(self, tmp_path: Path) -> None:
-        options = ToneOptions(char_seconds=0.003)
-        async with support.queue(tmp_path, options=options, rules={"segment_chars": 20}) as jobs:
-            finished: list[str] = []
-            with jobs.changes() as changes:
-                await jobs.submit(request("A chapter of a book. " * 15, priority="batch"), job_id="batch")
-                await jobs.submit(request("now"), job_id="live")
-                while len(finished) < 2:
-                    job = await anext(changes)
-                    finished += [job.id] if job.state.final else []
-        assert finished == ["live", "batch"]
+        heard: list[str] = []
+
+        @asynccontextmanager
+        async def topic(job: Job, _: PcmFormat) -> AsyncIterator[Write]:
+            async def write(_: bytes) -> None:
+                heard.append(job.id)
+
+            yield write
+
+        options, rules = ToneOptions(char_seconds=0.002), {"segment_chars": 20}
+        async with support.queue(tmp_path, options=options, rules=rules, sinks={"topic": topic}) as jobs:
+            await jobs.submit(request("A chapter. " * 60, priority="batch", deliver="topic"), job_id="batch")
+            for job_id in ("first", "second"):
+                await jobs.submit(request("A live job. " * 8, deliver="topic"), job_id=job_id)
+            await asyncio.gather(*(jobs.wait(job_id) for job_id in ("first", "second")))
+            await jobs.wait("batch")
+        both_wait = heard[heard.index("second") : len(heard) - heard[::-1].index("first")]
+        assert set(both_wait) == {"first", "second"}
+        assert heard[-1] == "batch"
 
     async def test_jobs_run_in_the_order_in_which_they_came(self, tmp_path: Path) -> None:
         async with support.queue(tmp_path, live_at_once=1) as jobs:
