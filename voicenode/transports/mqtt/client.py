@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voicenode.transports.mqtt.connection import ConnectError, Connection, UnsupportedVersionError
+from voicenode.transports.mqtt.connection import Connection
 from voicenode.transports.mqtt.problems import Problems
+from voicenode.transports.mqtt.refusals import ConnectError, UnsupportedVersionError
 from voicenode.transports.mqtt.topics import matches
 
 if TYPE_CHECKING:

@@ -7,11 +7,8 @@ behind: its own thread waits with select(), which fails once a process has more 
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 from contextlib import suppress
 from functools import partial
-from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 from paho.mqtt.client import Client, MQTTv5, MQTTv311
@@ -20,7 +17,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from voicenode.transports.mqtt.driver import Driver
-from voicenode.transports.mqtt.packets import Message
+from voicenode.transports.mqtt.packets import MAX_PAYLOAD, Message
+from voicenode.transports.mqtt.refusals import ConnectError, UnsupportedVersionError, refusal
+from voicenode.transports.mqtt.sockets import close_left_open, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
     from paho.mqtt.reasoncodes import ReasonCode
 
-    from voicenode.transports.mqtt.packets import Broker, Publication, Session, Tls
+    from voicenode.transports.mqtt.packets import Broker, Publication, Session
 
 RECEIVE_MAXIMUM = 128
 """Messages that the broker may deliver before one is acknowledged; before MQTT 5 its own bound counts."""
@@ -41,21 +40,9 @@ _CONNACK_TIMEOUT = 10.0
 _DISCONNECT_TIMEOUT = 1.0
 _MAX_PACKET = 64 * 1024 * 1024
 """Bytes: a broker that speaks MQTT 5 keeps larger messages to itself."""
-_UNSUPPORTED_VERSION = 132
-_BAD_LOGIN = {134, 135}
-"""Reason codes of CONNACK (MQTT 5, 3.2.2.2), into which paho turns those of older brokers."""
-
-
-class ConnectError(Exception):
-    """There is no connection; the sentence says why."""
-
-
-class UnsupportedVersionError(ConnectError):
-    """The broker said, or hanging up without a word may mean, that it does not speak this version of MQTT."""
-
-    def __init__(self, message: str, *, said: bool) -> None:
-        super().__init__(message)
-        self.said = said
+_MAX_DECODED = MAX_PAYLOAD + 1024 * 1024
+"""Bytes of a delivered packet, its topic and properties included."""
+_RECEIVED_AT_ONCE = 64 * 1024
 
 
 class Connection:
@@ -101,7 +88,7 @@ class Connection:
             connecting.add_done_callback(lambda _: self.abort())
             raise
         except (OSError, ValueError) as error:
-            _close_sockets(error)
+            close_left_open(error)
             raise ConnectError(f"{self._broker} cannot be reached: {error}") from error
         try:
             self._attach()
@@ -151,8 +138,8 @@ class Connection:
         await asyncio.wait([self.ended], timeout=_DISCONNECT_TIMEOUT)
         self.abort()
 
-    def _client(self) -> Client:
-        client = Client(
+    def _client(self) -> _Client:
+        client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._session.client_id,
             clean_session=None if self.version5 else False,
@@ -175,7 +162,7 @@ class Connection:
         """Resolve, connect, shake hands and send CONNECT; runs in a thread, for all of it blocks."""
         will, client, broker = self._session.will, self._paho, self._broker
         if broker.tls is not None:
-            client.tls_set_context(_tls_context(broker.tls))
+            client.tls_set_context(tls_context(broker.tls))
         if not self.version5:
             client.will_set(will.topic, will.payload, will.qos, will.retain)
             client.connect(broker.host, broker.port, _KEEPALIVE)
@@ -224,7 +211,7 @@ class Connection:
         if self._opened.done():
             return
         if reason.is_failure:
-            self._opened.set_exception(_refusal(self._broker, reason))
+            self._opened.set_exception(refusal(self._broker, reason.getName(), reason.value))
             return
         self.window = min(self.window, getattr(properties, "ReceiveMaximum", self.window))
         self.max_packet = getattr(properties, "MaximumPacketSize", None)
@@ -272,19 +259,20 @@ class Connection:
             _resolve(agreed, result=not any(reason.is_failure for reason in reasons))
 
 
-def _close_sockets(error: Exception) -> None:
-    """Close what paho left open when a handshake failed."""
-    for frame, _ in walk_tb(error.__traceback__):
-        for value in list(frame.f_locals.values()):
-            if isinstance(value, socket.socket):
-                value.close()
+class _Client(Client):
+    """paho's client, which would hold up the loop with a message of tens of megabytes.
 
+    It reads all that is there in one go, and copies what it decodes several times. Should a later version no
+    longer call these methods, that is all that changes.
+    """
 
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca)
-    if tls.cert:
-        context.load_cert_chain(tls.cert, tls.key)
-    return context
+    def _sock_recv(self, bufsize: int) -> bytes:
+        return super()._sock_recv(min(bufsize, _RECEIVED_AT_ONCE))
+
+    def _handle_publish(self) -> MQTTErrorCode:
+        # The payload is the end of the packet, and nobody wants more of it than this.
+        del self._in_packet["packet"][_MAX_DECODED:]
+        return super()._handle_publish()
 
 
 def _properties(packet: int, **values: object) -> Properties:
@@ -294,14 +282,6 @@ def _properties(packet: int, **values: object) -> Properties:
         if value:
             setattr(properties, name, value)
     return properties
-
-
-def _refusal(broker: Broker, reason: ReasonCode) -> ConnectError:
-    name = reason.getName()
-    if reason.value == _UNSUPPORTED_VERSION:
-        return UnsupportedVersionError(f"{broker} refuses the connection: {name}", said=True)
-    hint = "; check mqtt.username and mqtt.password" if reason.value in _BAD_LOGIN else ""
-    return ConnectError(f"{broker} refuses the connection: {name}{hint}")
 
 
 def _resolve(future: asyncio.Future[bool], *, result: bool) -> None:

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
+from voicenode.transports.mqtt.packets import MAX_PAYLOAD
 from voicenode.transports.mqtt.topics import check_word, topic_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voicenode.transports.mqtt.packets import Message
-
-MAX_REQUEST_BYTES = 4 * 1024 * 1024
-"""Of a payload; the longest text that a job may have fits, written in any alphabet."""
 
 _SHOWN_CHARS = 60
 
@@ -97,8 +95,8 @@ def parse(payload: bytes, plain: str | None) -> dict[str, Any]:
     Raises:
         RequestError: it is neither.
     """
-    if len(payload) > MAX_REQUEST_BYTES:
-        raise _bad(f"the payload has {len(payload)} bytes; {MAX_REQUEST_BYTES} are allowed")
+    if len(payload) > MAX_PAYLOAD:
+        raise _bad(f"the payload has more than the {MAX_PAYLOAD} bytes that are allowed")
     try:
         text = payload.decode()
     except UnicodeDecodeError:

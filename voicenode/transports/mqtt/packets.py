@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+MAX_PAYLOAD = 4 * 1024 * 1024
+"""Bytes of a message that the node may want; of a larger one somewhat more than that is delivered."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
