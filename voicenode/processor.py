@@ -112,7 +112,7 @@ class VoiceProcessor:
         self.catalogue = catalogue
         self.observers = list(observers)
         self._pool = pool
-        self._engines = engines
+        self.engines = engines
         self._rules = rules
         self._live: dict[asyncio.Task[None], Buffer] = {}
         self._cancellations = 0
@@ -146,6 +146,11 @@ class VoiceProcessor:
                     await asyncio.wait([making])
                     tally.audio_seconds = turns.format.seconds(buffer.made)
                     tally.engine_seconds = turns.seconds
+
+    @property
+    def live(self) -> int:
+        """How many live requests are being spoken."""
+        return len(self._live)
 
     def cancel_live(self) -> int:
         """End every live request, whoever listens: what is not taken yet is lost; how many there were."""
@@ -200,7 +205,7 @@ class VoiceProcessor:
             buffer.put(turns.format.silence(BLANK_SECONDS))
 
     async def _segments(self, request: SynthesisRequest, choice: Choice) -> AsyncIterator[Segment]:
-        ssml = request.text_format == "ssml" and self._engines[choice.voice.engine].ssml
+        ssml = request.text_format == "ssml" and self.engines[choice.voice.engine].ssml
         texts = self._ssml_texts(request) if ssml else self._plain_texts(request, choice)
         async for text in texts:
             yield Segment(

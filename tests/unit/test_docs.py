@@ -13,7 +13,7 @@ import yaml
 from script.benchmarks import __main__ as benchmarks
 from script.benchmarks import report
 from tests.support.documents import DOCUMENTS, ROOT, anchors, blocks, links, table
-from voicenode import app, framing
+from voicenode import framing, parts
 from voicenode.errors import ErrorCode
 from voicenode.settings import Settings, load
 from voicenode.transports.wyoming import answers, connection
@@ -49,7 +49,7 @@ def load_readme_settings(folder: Path) -> LoadedSettings:
 
 def catalogue(loaded: LoadedSettings) -> Catalogue:
     nobody = cast("EnginePool", None)
-    return app.build_processor(loaded.settings, app.create_engines(loaded), nobody).catalogue
+    return parts.build_processor(loaded.settings, parts.create_engines(loaded), nobody).catalogue
 
 
 def answered() -> set[str]:

@@ -26,7 +26,9 @@ def layer(parts: str, *, siblings: bool = True) -> Layer:
 
 
 LAYERS = [
-    layer("cli app inline logs systemd doctor models service settings"),
+    layer(
+        "cli app node parts control lan inline logs signals systemd watchdog doctor models service settings"
+    ),
     layer("transports.wyoming transports.http transports.mdns transports.mqtt", siblings=False),
     layer("jobs cloning health runtime"),
     layer("processor"),

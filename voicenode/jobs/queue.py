@@ -20,7 +20,7 @@ from voicenode.jobs.runner import Runner
 from voicenode.jobs.speaker import Speaker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -184,6 +184,12 @@ class JobQueue:
             await asyncio.sleep(0)  # there may be thousands
         await asyncio.gather(*(self.wait(entry.id) for entry in live))
         return len(live)
+
+    def counts(self) -> Mapping[str, int]:
+        """How many jobs are `queued` and how many `processing`."""
+        entries = self._runner.entries.values()
+        processing = sum(entry.task is not None for entry in entries)
+        return {JobState.QUEUED: len(entries) - processing, JobState.PROCESSING: processing}
 
     def changes(self) -> AbstractContextManager[AsyncIterator[Job]]:
         """Every job as its state changes, from now on; for events, not for answers: see there."""

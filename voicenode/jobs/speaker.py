@@ -110,6 +110,7 @@ def _request(work: Work) -> SynthesisRequest:
         speed=options.speed,
         volume=options.volume,
         live=options.live,
+        door="jobs",
         max_chars=work.job.chars,  # what was accepted stays accepted
     )
 
