@@ -34,6 +34,10 @@ class Retained:
         self._repeated = repeated
         self._published: dict[str, Any] = {}
 
+    def put_first(self, topic: str, value: Callable[[], Any]) -> None:
+        """Keep another topic, whose changes are published before those of the others."""
+        self._values = {topic: value, **self._values}
+
     async def publish_all(self) -> None:
         """Publish every value: the broker may have forgotten them."""
         self._published.clear()

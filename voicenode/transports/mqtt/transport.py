@@ -25,7 +25,8 @@ class MqttTransport:
     """Takes requests from a broker, answers them there, and keeps there what is to be known of the node.
 
     Create it before `queue.start()`: it is the queue's sink for audio on topics. `client` is for whoever has
-    more to subscribe to or to publish, before `start`; `job_answers.others` for whoever submits jobs himself.
+    more to subscribe to or to publish, before `start`; `retained` for what the broker shall keep besides;
+    `job_answers.others` for whoever submits jobs himself.
 
     Args:
         broker: where to.
@@ -60,7 +61,7 @@ class MqttTransport:
         self._views = views.Views(self.topics, node.url_of)
         answers = Answers(self.client, self.topics, node.id)
         self.job_answers = JobAnswers(self.client, answers, queue, self._views)
-        self._retained = Retained(
+        self.retained = Retained(
             self.client,
             {
                 self.topics.info: node.info,
@@ -71,7 +72,7 @@ class MqttTransport:
             repeated=self.topics.status,
         )
         self._tasks: list[asyncio.Task[None]] = []
-        Requests(answers, queue, node, self._views, changed=self._retained.look).subscribe(self.client)
+        Requests(answers, queue, node, self._views, changed=self.retained.look).subscribe(self.client)
         self.client.on_connected(self._greet)
         queue.sinks["topic"] = TopicDelivery(self.client, self.topics, answers)
 
@@ -84,7 +85,7 @@ class MqttTransport:
         self.client.start()
         self._tasks = [
             asyncio.create_task(self.job_answers.run(), name="mqtt answers to jobs"),
-            asyncio.create_task(self._retained.run(), name="mqtt retained topics"),
+            asyncio.create_task(self.retained.run(), name="mqtt retained topics"),
             asyncio.create_task(self._tell_events(), name="mqtt events"),
         ]
 
@@ -102,7 +103,7 @@ class MqttTransport:
 
     async def _greet(self) -> None:
         self.client.publish(self._online)
-        await self._retained.publish_all()
+        await self.retained.publish_all()
 
     async def _tell_events(self) -> None:
         with self._queue.changes() as changes:
