@@ -17,6 +17,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.support import jobs, speech
+from tests.support.engines.voicenode_tone import ToneOptions
 from voicenode.transports.mqtt import Broker, MqttTransport, Node
 
 if TYPE_CHECKING:
@@ -254,7 +255,8 @@ def _has(payload: bytes, wanted: Mapping[str, Any]) -> bool:
 
 
 async def _serve(folder: Path, host: str, port: str, node_id: str) -> None:
-    async with node(Broker(host=host, port=int(port)), folder, node_id):
+    slow = ToneOptions(char_seconds=0.001)
+    async with node(Broker(host=host, port=int(port)), folder, node_id, options=slow):
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await asyncio.Event().wait()
