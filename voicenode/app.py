@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import resource
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_FILES = 65_536
+"""Open files at once: some systems allow a thousand million, which makes other programs slow to start."""
+
 
 def run(loaded: LoadedSettings) -> None:
     """Be a node until a signal says to stop.
@@ -26,6 +31,7 @@ def run(loaded: LoadedSettings) -> None:
     Raises:
         SetupError: it cannot be one here; the sentence says why.
     """
+    _allow_many_files()
     asyncio.run(_live(loaded))
 
 
@@ -37,6 +43,8 @@ async def _live(loaded: LoadedSettings) -> None:
     try:
         await node.start()
         async with node.announced(), watched(node.own_uri):
+            # What is there by now stays: a full collection of it would keep the event loop for 0.1 s.
+            gc.freeze()
             systemd.notify("READY=1")
             _log.info("voicenode %s is ready: %s", __version__, _summary(node.catalogue))
             await signals.stop_or(node.wyoming.finished)
@@ -44,6 +52,12 @@ async def _live(loaded: LoadedSettings) -> None:
         await signals.forced_or(node.drain())
     finally:
         await node.end()
+
+
+def _allow_many_files() -> None:
+    """A connection is a file, and the usual soft limit of 1024 is less than what is promised."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, _FILES), most))
 
 
 def _summary(catalogue: Catalogue) -> str:

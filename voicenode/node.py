@@ -36,7 +36,7 @@ class Node:
         self._pool = parts.build_pool(settings, engines)
         self._processor = parts.build_processor(settings, engines, self._pool)
         self._control = Control(own_id, self._processor, self._pool)
-        self._store = FileStore(settings.data_dir / "store")
+        self._store = FileStore(settings.data_dir / parts.STORE_FOLDER)
         self._runtime = RuntimeSettings(
             self._store, self._control.adjustables(idle_timeout=settings.pool.idle_timeout)
         )

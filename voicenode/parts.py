@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from voicenode.stores.store import Store
     from voicenode.transports.mqtt import Broker
 
-AUDIO_FOLDER = "audio"
-"""Where in the data directory the audio of jobs lies."""
+AUDIO_FOLDER, STORE_FOLDER = "audio", "store"
+"""Where in the data directory lie the audio of jobs, and all else that the node remembers."""
 
 _MIB = 1024 * 1024
 _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883

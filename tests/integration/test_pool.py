@@ -175,10 +175,29 @@ async def test_a_killed_process_is_replaced(pool: EnginePool) -> None:
     await say(pool, "one")
     first = pid(pool)
     assert first
-    os.kill(first, signal.SIGKILL)
-    await ended(first)
+    os.kill(first, signal.SIGKILL)  # and the pool has not noticed yet
     assert await say(pool, "two") == "two"
     assert pid(pool) != first
+
+
+async def test_a_text_that_kills_its_process_is_tried_only_once_more(pool: EnginePool) -> None:
+    with pytest.raises(EngineError) as raised:
+        await say(pool, "die")
+    assert raised.value.code == ErrorCode.ENGINE_LOST
+    assert pool.states()[0].losses == 2
+
+
+async def test_what_was_heard_is_not_spoken_again(pool: EnginePool) -> None:
+    heard: list[bytes] = []
+
+    async def listen() -> None:
+        async with pool.hold("tone") as turns:
+            async for chunk in turns.synthesize(segment("heard die")):
+                heard.append(chunk)  # noqa: PERF401 - what was heard before the failure must be kept
+
+    with pytest.raises(EngineError):
+        await listen()
+    assert spell(b"".join(heard)) == "heard "
 
 
 @pytest.mark.parametrize(

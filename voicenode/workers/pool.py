@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from voicenode.errors import BusyError, EngineError, ErrorCode
-from voicenode.workers.process import EngineProcess, EngineSpec
+from voicenode.workers.process import EngineDiedError, EngineProcess, EngineSpec
 from voicenode.workers.turns import TurnQueue
 
 if TYPE_CHECKING:
@@ -204,14 +204,29 @@ class Turns:
             self._admitted = True
         begun = perf_counter()
         try:
-            process = await self._slot.loaded()
-            async with aclosing(process.synthesize(segment)) as chunks:
+            async with aclosing(self._speak(segment)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         finally:
             self.seconds += perf_counter() - begun
             queue.give_back()
             self._pool.note_change()
+
+    async def _speak(self, segment: Segment) -> AsyncGenerator[bytes]:
+        """Speak in this turn; once more when the process dies before a sound, perhaps before it was asked."""
+        for last in (False, True):
+            process = await self._slot.loaded()
+            heard = False
+            try:
+                async with aclosing(process.synthesize(segment)) as chunks:
+                    async for chunk in chunks:
+                        heard = True
+                        yield chunk
+            except EngineDiedError:
+                if heard or last:
+                    raise
+            else:
+                return
 
 
 class _Slot:
