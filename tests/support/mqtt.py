@@ -72,7 +72,7 @@ class Peer:
         self._paho.on_message = lambda _c, _u, message: self._call(self._hear, message)
         self._paho.on_publish = lambda _c, _u, mid, reason, _p: self._call(self._arrive, mid, reason)
         self._paho.on_subscribe = lambda _c, _u, mid, reasons, _p: self._call(self._arrive, mid, reasons)
-        self._paho.on_connect = self._subscribe_again
+        self._paho.on_connect = lambda *_: self._call(self._arrive, 0, None)
 
     async def __aenter__(self) -> Self:
         options: dict[str, Any] = {}
@@ -82,6 +82,8 @@ class Peer:
             options = {"clean_start": not self._keep, "properties": properties}
         await asyncio.to_thread(self._paho.connect, *self._address, **options)
         self._paho.loop_start()
+        await self._arrival(0)
+        self._paho.on_connect = self._subscribe_again
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from voicenode.transports.mqtt.driver import Driver
 from voicenode.transports.mqtt.packets import MAX_PAYLOAD, Message
 from voicenode.transports.mqtt.refusals import ConnectError, UnsupportedVersionError, refusal
-from voicenode.transports.mqtt.sockets import close_left_open, tls_context
+from voicenode.transports.mqtt.sockets import close_left_open, send_at_once, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,6 +181,7 @@ class Connection:
         sock, driver = self._paho.socket(), self.driver
         if sock is None:
             raise ConnectError(f"{self._broker} closed the connection at once")
+        send_at_once(sock.fileno())
         # Not before: what is sent by `connect` shall be sent by the thread that calls it.
         self._paho.on_socket_register_write = lambda *_: driver.await_writable()
         self._paho.on_socket_unregister_write = lambda *_: driver.await_nothing()
