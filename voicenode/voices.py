@@ -186,9 +186,13 @@ def _shown(value: str) -> str:
 
 
 def _unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str]) -> RequestError:
-    folded = {name.casefold(): name for name in known}
-    near = [
-        folded[name] for name in get_close_matches(value.casefold()[:_SHOWN_CHARS], folded, n=3, cutoff=0.5)
-    ]
+    near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     return RequestError(code, f"unknown {kind} '{_shown(value)}'{hint}")
+
+
+def _near(value: str, known: Mapping[str, str]) -> Sequence[str]:
+    """Up to three names: those that go on where `value` ends, then those that look like it."""
+    begun = sorted((name for name in known if name.startswith(value)), key=len)
+    alike = get_close_matches(value, known, n=3, cutoff=0.5)
+    return [known[name] for name in dict.fromkeys([*begun, *alike])][:3]
