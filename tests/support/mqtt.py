@@ -178,7 +178,7 @@ class Controls:
     def node(self, node_id: str, queue: JobQueue) -> Node:
         return Node(
             id=node_id,
-            info=lambda: {"version": "1.2.3", "api": 1},
+            info=lambda: {"name": "Kitchen", "version": "1.2.3", "api": 1},
             status=lambda: dict(self.status),
             voices=speech.catalogue,
             engines=lambda: {"tone": {"state": "ready"}},
@@ -219,15 +219,19 @@ async def node(
     *,
     connected: bool = True,
     settings: Mapping[str, Any] | None = None,
+    prepare: Callable[[MqttTransport, Node, JobQueue], None] = lambda *_: None,
     **queue_options: Any,  # noqa: ANN401
 ) -> AsyncIterator[Running]:
-    """A node that keeps its jobs below `folder`; entering again with the same one is a restart."""
+    """A node that keeps its jobs below `folder`; entering again with the same one is a restart.
+
+    `prepare` may add to it before it starts.
+    """
     place = broker if isinstance(broker, Broker) else address(broker)
     controls = Controls.new()
     async with jobs.queue(folder, start=False, **queue_options) as queue:
-        transport = MqttTransport(
-            place, controls.node(node_id, queue), queue, retry=RETRY, **(settings or {})
-        )
+        seen = controls.node(node_id, queue)
+        transport = MqttTransport(place, seen, queue, retry=RETRY, **(settings or {}))
+        prepare(transport, seen, queue)
         await queue.start()
         await transport.start()
         try:
