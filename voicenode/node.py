@@ -132,15 +132,19 @@ class Node:
 
     async def _start_mqtt(self) -> None:
         from voicenode.transports.mqtt import MqttTransport  # noqa: PLC0415 - only for nodes with MQTT
+        from voicenode.transports.mqtt.discovery import Discovery  # noqa: PLC0415 - likewise
 
+        settings, seen = self._settings.mqtt, self._seen_by_mqtt()
         jobs = parts.build_jobs(self._settings, self._store, self._processor)
         mqtt = MqttTransport(
             parts.broker(self._settings),
-            self._seen_by_mqtt(),
+            seen,
             jobs,
-            base_topic=self._settings.mqtt.base_topic,
-            session_expiry=self._settings.mqtt.session_expiry,
+            base_topic=settings.base_topic,
+            session_expiry=settings.session_expiry,
         )
+        if settings.discovery:
+            Discovery(mqtt, seen, prefix=settings.discovery_prefix)
         await jobs.start()
         self._ending.push_async_callback(mqtt.stop, 2.0)
         self._ending.push_async_callback(jobs.close, 0)
