@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support import tone
+from tests.support.engines.voicenode_tone import ToneOptions, spell
 from tests.support.mosquitto import Mosquitto
-from tests.support.mqtt import Peer, node
+from tests.support.mqtt import Peer, node, properties
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from paho.mqtt.client import MQTTMessage
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
@@ -31,7 +35,7 @@ async def kept(broker: Mosquitto) -> dict[str, Any]:
         async with Peer((broker.host, broker.port)) as peer:
             await peer.subscribe("voicenode/n1/+")
             await peer.say("over")
-            await peer.until(lambda: len(peer.heard) > 0)  # noqa: B023 - it is awaited at once
+            await peer.until(lambda: len(peer.heard) > 0)
             values = {
                 message.topic.rpartition("/")[2]: json.loads(message.payload)
                 for message in peer.heard
@@ -84,3 +88,35 @@ async def test_a_node_without_a_broker_runs_and_has_its_say_later(tmp_path: Path
             assert set(await kept(broker)) == TOPICS
         finally:
             broker.stop()
+
+
+async def test_audio_on_a_topic_waits_for_a_broker_that_restarts(tmp_path: Path) -> None:
+    text = "many words that take their time to be said"
+    slow = ToneOptions(char_seconds=0.02)
+    with Mosquitto(tmp_path / "broker", persistence=True) as broker:
+        async with (
+            Peer((broker.host, broker.port), name="listener", keep=True) as peer,
+            node(broker, tmp_path / "node", options=slow) as running,
+        ):
+            await peer.subscribe(f"{running.base}/response/synthesize")
+            await peer.subscribe(f"{running.base}/audio/t")
+            await peer.ask(
+                f"{running.base}/request/synthesize",
+                text=text,
+                transaction="t",
+                deliver="topic",
+                format="pcm",
+            )
+            await peer.until(lambda: len(peer.heard) > 3)
+            await asyncio.to_thread(broker.restart)
+            await peer.hear(f"{running.base}/response/synthesize", status="ok")
+            pieces = {
+                sequence(message): message.payload for message in peer.heard if "/audio/" in message.topic
+            }
+    assert sorted(pieces) == list(range(len(pieces)))
+    assert pieces[len(pieces) - 1] == b""
+    assert spell(b"".join(pieces[number] for number in sorted(pieces))).strip() == text
+
+
+def sequence(message: MQTTMessage) -> int:
+    return int(dict(properties(message).UserProperty)["seq"])

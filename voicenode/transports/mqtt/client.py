@@ -190,8 +190,11 @@ class Client:
         return True
 
     def _received(self, message: Message) -> None:
+        if self._draining:  # what is left unacknowledged is for the next start
+            return
         handler = self._handler(message.topic)
-        if self._draining or handler is None:  # what is left unacknowledged is for the next start
+        if handler is None:  # the broker remembers what the node subscribed to with other settings
+            message.ack()
             return
         task = asyncio.create_task(self._handle(handler, message), name=f"mqtt message on {message.topic}")
         self._handling.add(task)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _RECEIVED_AT_ONCE = 64 * 1024
 _MAX_UNSENT = 1024 * 1024
+_QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)
+"""Of Linux, and good until the next time that something is sent (tcp(7))."""
 
 
 class Transport(Protocol):
@@ -43,9 +45,8 @@ class BufferedSocket:
         self._transport = transport
         self._received = bytearray()
         self._unsent = bytearray()
-        # Small messages do not wait for those before them to be acknowledged, which takes 40 ms each.
-        with socket.socket(fileno=os.dup(transport.fileno())) as same:
-            same.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._tcp = socket.socket(fileno=os.dup(transport.fileno()))  # which a websocket hides
+        self._tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def fileno(self) -> int:
         return self._transport.fileno()
@@ -56,6 +57,7 @@ class BufferedSocket:
     def recv(self, size: int) -> bytes:
         if not self._received:
             self._received += self._transport.recv(_RECEIVED_AT_ONCE)
+            self._acknowledge()
         taken = bytes(self._received[:size])
         del self._received[:size]
         return taken
@@ -88,6 +90,12 @@ class BufferedSocket:
         with suppress(OSError):
             self.flush()
         self._transport.close()
+        self._tcp.close()
+
+    def _acknowledge(self) -> None:
+        """Tell the broker's machine at once: where small messages are collected, the next waits for it."""
+        if _QUICKACK is not None:
+            self._tcp.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
