@@ -70,6 +70,8 @@ class ToneEngine(TTSEngine[ToneOptions]):
                 raise ZeroDivisionError("told to crash")
             if word == "die":
                 os._exit(7)
+            if word == "fork":
+                yield self._fork()
             if word == "hang":
                 stop.wait(FOREVER)
             if word == "deaf":
@@ -81,6 +83,13 @@ class ToneEngine(TTSEngine[ToneOptions]):
                 while not stop.wait(0.01):
                     yield b""
             yield from self._speak(word + " ", stop)
+
+    def _fork(self) -> bytes:
+        """Leave a process behind, and spell its number in tens of code points."""
+        child = os.fork()
+        if not child:
+            time.sleep(FOREVER)
+        return array("h", [ord(digit) for digit in str(child) for _ in range(FRAMES_PER_CHAR)]).tobytes()
 
     def _speak(self, text: str, stop: Event) -> Iterator[bytes]:
         for start in range(0, len(text), self.options.chunk_chars):
