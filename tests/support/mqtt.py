@@ -104,14 +104,14 @@ class Peer:
         qos: int = 1,
         retain: bool = False,
         **properties: object,
-    ) -> None:
-        """Publish bytes or text, and wait until the broker has it."""
+    ) -> Any:  # noqa: ANN401 - whatever paho tells
+        """Publish bytes or text, wait until the broker has it, and tell what it answered."""
         kept = None
         if properties:
             kept = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             for name, value in properties.items():
                 setattr(kept, name, value)
-        await self._arrival(self._paho.publish(topic, payload, qos, retain, kept).mid)
+        return await self._arrival(self._paho.publish(topic, payload, qos, retain, kept).mid)
 
     async def ask(self, topic: str, **data: object) -> None:
         """Publish a JSON object."""
@@ -130,6 +130,10 @@ class Peer:
                         return self.heard.pop(index)
                 self._news.clear()
                 await self._news.wait()
+
+    def count(self, topic: str) -> int:
+        """Messages on a topic that were heard and not asked for."""
+        return sum(message.topic == topic for message in self.heard)
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait until something is true of what was heard."""

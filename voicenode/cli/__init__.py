@@ -13,6 +13,7 @@ import typer
 from voicenode import __version__
 from voicenode.cli.check import check_config, health
 from voicenode.cli.lists import discover, voices
+from voicenode.cli.mqtt import app as mqtt
 from voicenode.cli.output import error as print_error
 from voicenode.cli.output import examples
 from voicenode.cli.say import say
@@ -68,6 +69,7 @@ app = typer.Typer(
 )
 for _command, _lines in _EXAMPLES.items():
     app.command(epilog=examples(*_lines))(_command)
+app.add_typer(mqtt, name="mqtt")
 
 
 def main() -> None:

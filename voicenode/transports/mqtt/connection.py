@@ -141,7 +141,7 @@ class Connection:
         client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._session.client_id,
-            clean_session=None if self.version5 else False,
+            clean_session=None if self.version5 else not self._session.expiry,
             protocol=MQTTv5 if self.version5 else MQTTv311,
             transport=self._broker.transport,
             reconnect_on_failure=False,
