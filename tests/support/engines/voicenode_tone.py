@@ -62,30 +62,36 @@ class ToneEngine(TTSEngine[ToneOptions]):
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
         for word in segment.text.split(" "):
-            if word == "sayerror":
-                raise EngineError(ErrorCode.ENGINE_FAILED, "told to fail")
-            if word == "refuse":
-                raise RequestError(ErrorCode.BAD_REQUEST, "told to refuse")
-            if word == "crash":
-                raise ZeroDivisionError("told to crash")
-            if word == "die":
-                os._exit(7)
-            if word == "fork":
-                yield self._fork()
-            if word == "hang":
-                stop.wait(FOREVER)
-            if word == "deaf":
-                try:
-                    yield from self._speak(word, stop)
-                finally:  # whenever it is told to stop, it does not
-                    time.sleep(FOREVER)
-            if word == "progress":
-                while not stop.wait(0.01):
-                    yield b""
+            self._fail(word)
+            yield from self._linger(word, stop)
             yield from self._speak(word + " ", stop)
 
+    def _fail(self, word: str) -> None:
+        if word == "sayerror":
+            raise EngineError(ErrorCode.ENGINE_FAILED, "told to fail")
+        if word == "refuse":
+            raise RequestError(ErrorCode.BAD_REQUEST, "told to refuse")
+        if word == "crash":
+            raise ZeroDivisionError("told to crash")
+        if word == "die":
+            os._exit(7)
+
+    def _linger(self, word: str, stop: Event) -> Iterator[bytes]:
+        if word == "fork":
+            yield self._fork()
+        if word == "hang":
+            stop.wait(FOREVER)
+        if word == "deaf":
+            try:
+                yield from self._speak(word, stop)
+            finally:  # whenever it is told to stop, it does not
+                time.sleep(FOREVER)
+        if word == "progress":
+            while not stop.wait(0.01):
+                yield b""
+
     def _fork(self) -> bytes:
-        """Leave a process behind, and spell its number in tens of code points."""
+        """Leave a process behind, and spell its number."""
         child = os.fork()
         if not child:
             time.sleep(FOREVER)
