@@ -130,15 +130,6 @@ async def test_a_home_assistant_that_starts_gets_it_again(mosquitto: Mosquitto, 
         assert peer.count(CONFIG) == 0
 
 
-async def test_a_birth_message_that_the_broker_kept_is_no_news(mosquitto: Mosquitto, tmp_path: Path) -> None:
-    async with home_assistant(mosquitto) as peer:
-        await peer.say(BIRTH, "online", retain=True)
-        async with House().running(mosquitto, tmp_path) as running:
-            await device(peer)
-            await settle(peer, running)
-            assert peer.count(CONFIG) == 0
-
-
 async def test_a_broker_that_lost_its_memory_gets_it_again(mosquitto: Mosquitto, running: Running) -> None:
     async with home_assistant(mosquitto) as peer:
         await device(peer)

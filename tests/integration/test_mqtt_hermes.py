@@ -229,6 +229,17 @@ async def test_a_node_that_stops_ends_what_plays_and_does_not_play_it_again(
             assert not any("playBytes" in message.topic for message in peer.heard)
 
 
+async def test_what_was_answered_meanwhile_is_not_played_again(peer: Peer, running: Running) -> None:
+    await peer.ask(SAY, text="hi", id="r1")
+    await played(peer, "default", "r1")
+    job = await only_job(running, lambda job: job.answered)
+    await peer.hear(FINISHED, id="r1")
+    await running.transport.job_answers.others["hermes"](job)
+    await peer.ask(SAY, text="ho", id="r2")
+    await peer.hear(FINISHED, id="r2")
+    assert peer.count("hermes/audioServer/default/playBytes/r1") == 0
+
+
 async def test_what_was_not_played_before_a_restart_is_played_after(
     mosquitto: Mosquitto, tmp_path: Path
 ) -> None:

@@ -84,9 +84,9 @@ class Discovery:
             self._known = {**_platforms(message.payload), **self._known}
 
     async def _greet(self, message: Message) -> None:
-        """Home Assistant says that it is there; one kept by the broker is no news after a connection."""
+        """Home Assistant says that it is there."""
         message.ack()
-        if message.payload != _BIRTH or message.retain or self._answering.locked():
+        if message.payload != _BIRTH or self._answering.locked():
             return
         async with self._answering:
             await asyncio.sleep(random.uniform(0, self._spread))  # noqa: S311 - spreads load, hides nothing

@@ -65,6 +65,7 @@ async def _clear(broker: Broker, topics: Topics, device: str, *, force: bool) ->
                 f"{topics.node} is online and would publish everything again: stop the node first, "
                 "or use --force if it is gone for good",
             )
+        # The known ones in any case: some brokers send what they keep when they get to it.
         for topic in dict.fromkeys((device, *topics.retained, *kept)):
             await conversation.publish(Publication(topic=topic, payload=b"", retain=True))
     return kept.keys()
