@@ -27,7 +27,8 @@ TONE = "tone-plain"
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    settings = {"wyoming": {"idle_timeout": 1, "stall_timeout": 1}}
+    # Where hundreds ask at once, the good client is to wait its turn, and not to be told that many do.
+    settings = {"wyoming": {"idle_timeout": 1, "stall_timeout": 1}, "pool": {"max_waiting": 1000}}
     with daemon(tmp_path_factory.mktemp("node"), settings=settings) as running:
         yield running
 

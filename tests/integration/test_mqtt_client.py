@@ -180,8 +180,9 @@ async def test_a_broker_that_forgot_everything_is_subscribed_to_again(tmp_path: 
     with Mosquitto(tmp_path / "broker") as broker:
         inbox = Inbox()
         async with client(broker, inbox) as receiver:
-            await asyncio.to_thread(broker.restart)
+            await asyncio.to_thread(broker.stop)
             await until(lambda: not receiver.connected.is_set())
+            await asyncio.to_thread(broker.start)
             await connected(receiver)
             async with peer(broker) as sender:
                 await sender.say("t/in", "hello")
