@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 from voicenode.engine import (
     EngineError,
@@ -36,6 +37,8 @@ class ToneOptions:
     chunk_chars: int = 5
     char_seconds: float = 0.0
     """How long the engine computes for each character."""
+    diary: str = ""
+    """A file that gets a line for each text that is spoken."""
 
 
 class ToneEngine(TTSEngine[ToneOptions]):
@@ -61,6 +64,9 @@ class ToneEngine(TTSEngine[ToneOptions]):
         return PcmFormat(RATE)
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
+        if self.options.diary:
+            with Path(self.options.diary).open("a") as diary:
+                diary.write(f"{segment.text}\n")
         for word in segment.text.split(" "):
             self._fail(word)
             yield from self._linger(word, stop)
