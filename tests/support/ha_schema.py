@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 Check = Callable[[Any], bool]
@@ -155,18 +156,18 @@ def check(discovery_topic: str, payload: bytes, prefix: str = "homeassistant") -
 
 def render(template: str, **values: Any) -> str:  # noqa: ANN401 - whatever a template may be given
     """What Home Assistant makes of a template that is one expression, in what Jinja shares with Python."""
-    names = {key: _Attributes(value) if isinstance(value, dict) else value for key, value in values.items()}
+    names = {key: _attributes(value) for key, value in values.items()}
     expression, _, jinja_filter = template.removeprefix("{{ ").removesuffix(" }}").partition(" | ")
     value = eval(expression, {"__builtins__": {}}, names)  # noqa: S307 - the node's own template
     assert jinja_filter in {"", "tojson"}
     return json.dumps(value) if jinja_filter else str(value)
 
 
-class _Attributes:
-    """An object of JSON whose keys are attributes; one that it has not is an error, unlike in Jinja."""
-
-    def __init__(self, keys: Mapping[str, Any]) -> None:
-        self.__dict__.update(keys)
+def _attributes(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """An object of JSON with its keys as attributes; one that it has not is an error, unlike in Jinja."""
+    if not isinstance(value, dict):
+        return value
+    return SimpleNamespace(**{key: _attributes(inner) for key, inner in value.items()})
 
 
 def _check_component(key: str, component: Any, device: Mapping[str, Any]) -> None:  # noqa: ANN401 - any JSON
