@@ -133,6 +133,7 @@ class Node:
     async def _start_mqtt(self) -> None:
         from voicenode.transports.mqtt import MqttTransport  # noqa: PLC0415 - only for nodes with MQTT
         from voicenode.transports.mqtt.discovery import Discovery  # noqa: PLC0415 - likewise
+        from voicenode.transports.mqtt.hermes import Hermes  # noqa: PLC0415 - likewise
 
         settings, seen = self._settings.mqtt, self._seen_by_mqtt()
         jobs = parts.build_jobs(self._settings, self._store, self._processor)
@@ -145,8 +146,11 @@ class Node:
         )
         if settings.discovery:
             Discovery(mqtt, seen, prefix=settings.discovery_prefix)
+        hermes = Hermes(mqtt, jobs, seen.voices) if settings.hermes else None
         await jobs.start()
         self._ending.push_async_callback(mqtt.stop, 2.0)
+        if hermes is not None:
+            self._ending.push_async_callback(hermes.stop)
         self._ending.push_async_callback(jobs.close, 0)
         await mqtt.start()
         self._jobs = self._control.jobs = jobs
