@@ -55,6 +55,14 @@ async def test_a_node_tells_what_it_is_to_all_who_come_later(mosquitto: Mosquitt
     assert (await kept(mosquitto))["state"] == {"state": "offline"}
 
 
+async def test_a_node_is_online_once_all_else_is_told(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    async with Peer((mosquitto.host, mosquitto.port)) as peer:
+        await peer.subscribe("voicenode/n1/+")
+        async with node(mosquitto, tmp_path / "node"):
+            await peer.until(lambda: len(peer.heard) == len(TOPICS))
+            assert peer.heard[-1].topic == "voicenode/n1/state"
+
+
 async def test_a_broker_that_forgot_everything_is_told_again(tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "broker") as broker:
         async with node(broker, tmp_path / "node"):
