@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__, parts
 from voicenode.control import Control
-from voicenode.errors import ErrorCode, RequestError
 from voicenode.lan import LanAddress
 from voicenode.runtime import RuntimeSettings
 from voicenode.sockets import host_and_port
@@ -215,13 +214,9 @@ class Node:
 
         return self._settings.http.public_url or base_url(self._lan.current, self._http.bound[0][1])
 
-    def _url_of(self, name: str) -> str:
+    def _url_of(self, name: str) -> str | None:
+        """Where an audio file can be had; None without HTTP."""
         from voicenode.transports.http import audio_url  # noqa: PLC0415 - only for nodes with HTTP
 
         base = self._base_url()
-        if base is None:
-            what = (
-                "audio has an address only over HTTP, which http.enabled turns off; ask for another delivery"
-            )
-            raise RequestError(ErrorCode.UNSUPPORTED, what)
-        return audio_url(base, name)
+        return None if base is None else audio_url(base, name)

@@ -174,6 +174,7 @@ class Controls:
     settings: dict[str, Any]
     told: list[tuple[str, Any]]
     status: dict[str, Any]
+    serves_audio: bool = True
 
     @classmethod
     def new(cls) -> Self:
@@ -191,7 +192,7 @@ class Controls:
             settings=lambda: dict(self.settings),
             change_settings=self._change,
             cancel_live=queue.cancel_live,
-            url_of=lambda name: f"http://node/audio/{name}",
+            url_of=lambda name: f"http://node/audio/{name}" if self.serves_audio else None,
         )
 
     async def _note(self, what: str, engine: str | None) -> None:
