@@ -161,7 +161,7 @@ def _speaker(voice: Voice, speaker: str | None) -> str | None:
     for name in known:
         if name.casefold() == speaker.casefold():
             return name
-    raise _unknown(ErrorCode.UNKNOWN_SPEAKER, f"speaker of voice '{voice.name}'", speaker, known)
+    raise _unknown(ErrorCode.UNKNOWN_SPEAKER, "speaker", speaker, known, of=f" of voice '{voice.name}'")
 
 
 def _spoken_language(voice: Voice, language: str | None) -> str:
@@ -185,10 +185,10 @@ def _shown(value: str) -> str:
     return value if len(value) <= _SHOWN_CHARS else value[:_SHOWN_CHARS] + "\u2026"
 
 
-def _unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str]) -> RequestError:
+def _unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str], *, of: str = "") -> RequestError:
     near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    return RequestError(code, f"unknown {kind} '{_shown(value)}'{hint}")
+    return RequestError(code, f"unknown {kind} '{_shown(value)}'{of}{hint}")
 
 
 def _near(value: str, known: Mapping[str, str]) -> Sequence[str]:

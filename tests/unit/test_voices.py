@@ -82,6 +82,11 @@ def test_an_unknown_word_is_answered_with_the_nearest(
     assert raised.value.code == code
 
 
+def test_an_unknown_speaker_is_named_with_the_voice_that_lacks_it(catalogue: Catalogue) -> None:
+    with pytest.raises(RequestError, match="unknown speaker 'wisper' of voice 'espeak-de'; did you mean"):
+        catalogue.choose("espeak-de", "wisper")
+
+
 def test_a_name_that_was_not_finished_is_answered_with_its_endings_first() -> None:
     names = ("en-us", "te", "tn", "nl", "en-gb-x-rp")
     voices = [Voice(f"espeak-{name}", "espeak", name, name, ("en",)) for name in names]
