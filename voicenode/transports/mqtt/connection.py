@@ -104,9 +104,12 @@ class Connection:
     async def subscribe(self, topic_filter: str) -> bool:
         """Whether the broker agreed; False too when the connection ended."""
         # Requests that are published retained are told apart also while the node is there to hear them.
-        as_published = "/request/" in topic_filter
-        options = SubscribeOptions(qos=1, retainAsPublished=as_published) if self.version5 else None
-        code, number = self._paho.subscribe(topic_filter, qos=1, options=options)
+        options = SubscribeOptions(qos=1, retainAsPublished="/request/" in topic_filter)
+        code, number = (
+            self._paho.subscribe(topic_filter, options=options)
+            if self.version5
+            else self._paho.subscribe(topic_filter, qos=1)
+        )
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or number is None:
             return False
         agreed: asyncio.Future[bool] = self._loop.create_future()
