@@ -33,7 +33,7 @@ MAX_PAYLOAD = 64 * 1024 * 1024
 
 
 NICENESS = 5
-"""How far an engine stands back for the daemon, which needs a third of a weight that this leaves the engine."""
+"""How far an engine stands back for the daemon: it has a third of its weight where both want a processor."""
 
 
 @dataclasses.dataclass(slots=True)
