@@ -100,7 +100,7 @@ async def test_what_dies_is_lost(processor: VoiceProcessor, pool: EnginePool) ->
     assert (state(pool).starts, state(pool).losses) == (1, 0)
     pid = state(pool).pid
     assert pid
-    async with processor.speak(SynthesisRequest(text="One. Then hang for ever.")) as spoken:
+    async with processor.speak(SynthesisRequest(text="One then hang for ever.")) as spoken:
         heard = aiter(spoken)
         await anext(heard)
         os.kill(pid, signal.SIGKILL)
