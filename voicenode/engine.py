@@ -75,11 +75,18 @@ class Segment:
     """1.0 is the voice's natural speed, 2.0 twice as fast."""
     ssml: bool = False
     """Whether `text` is a complete SSML document; only when `EngineInfo.ssml`."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters of this request that only the engine understands."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What this request sets of the engine's `parameters_type`."""
+    artefacts: str | None = None
+    """Path of what `clone_voice` made of this voice; None for a voice that the engine brought itself."""
 
 
 Options = TypeVar("Options")
+
+
+@dataclass(frozen=True, slots=True)
+class NoParameters:
+    """The parameters of an engine that quality profiles cannot tune."""
 
 
 class TTSEngine(ABC, Generic[Options]):
@@ -93,6 +100,8 @@ class TTSEngine(ABC, Generic[Options]):
 
     info: ClassVar[EngineInfo]
     options_type: ClassVar[type[Any]]
+    parameters_type: ClassVar[type[Any]] = NoParameters
+    """What a quality profile or a request may tune: a frozen dataclass, made like `Options`."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -100,6 +109,14 @@ class TTSEngine(ABC, Generic[Options]):
     @abstractmethod
     def voices(self) -> Sequence[EngineVoice]:
         """The voices that can be chosen; quick, without heavy imports, and possible before `load`."""
+
+    def max_chars(self, language: str) -> int | None:
+        """How many characters of a language the engine can speak in one go; None where only the node's limit counts.
+
+        Quick, without heavy imports, and possible before `load`.
+        """
+        del language
+        return None
 
     @abstractmethod
     def load(self) -> PcmFormat:
@@ -119,3 +136,19 @@ class TTSEngine(ABC, Generic[Options]):
             RequestError: this text cannot be spoken by this voice.
             EngineError: the engine failed.
         """
+
+    def clone_voice(self, recordings: Sequence[str], transcript: str | None) -> bytes:
+        """What the engine would otherwise compute from the recordings of a voice at every request.
+
+        Args:
+            recordings: paths of mono WAV files, 16-bit, which were checked and trimmed.
+            transcript: the words of the first recording.
+
+        Returns:
+            The content of a safetensors file; its metadata names the model that made it.
+
+        Raises:
+            RequestError: these recordings will not do.
+        """
+        del recordings, transcript
+        raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, f"engine '{self.info.name}' does not clone voices")
