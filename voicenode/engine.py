@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any, ClassVar, Generic, TypeVar
 
 from voicenode.audio import PcmFormat
-from voicenode.errors import EngineError, ErrorCode, RequestError
+from voicenode.errors import EngineError, ErrorCode, OutOfMemoryError, RequestError
 
 __all__ = [
     "EngineError",
@@ -18,6 +18,7 @@ __all__ = [
     "EngineVoice",
     "ErrorCode",
     "Event",
+    "OutOfMemoryError",
     "PcmFormat",
     "RequestError",
     "Segment",
@@ -134,7 +135,7 @@ class TTSEngine(ABC, Generic[Options]):
 
         Raises:
             RequestError: this text cannot be spoken by this voice.
-            EngineError: the engine failed.
+            EngineError: the engine failed; an OutOfMemoryError also ends its process.
         """
 
     def clone_voice(self, recordings: Sequence[str], transcript: str | None) -> bytes:

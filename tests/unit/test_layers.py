@@ -31,11 +31,11 @@ LAYERS = [
     layer("jobs cloning health"),
     layer("processor"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine audio report metrics sockets"),
+    layer("voices text framing engine guard audio report metrics sockets"),
     layer("errors"),
 ]
 
-ENGINES_MAY_IMPORT = {"voicenode.engine", "voicenode.audio", "voicenode.errors"}
+ENGINES_MAY_IMPORT = {"voicenode.engine", "voicenode.guard", "voicenode.audio", "voicenode.errors"}
 LIGHT = {"annotated_types", *sys.stdlib_module_names}
 """What an engine may import before it is loaded."""
 
