@@ -109,13 +109,16 @@ class Trimmer:
         return round(seconds * self._rate)
 
 
-def quietest(samples: Samples, rate: int) -> int:
-    """Where to cut when it has to be: the end of the quietest hundredth of a second."""
+def cut(samples: Samples, rate: int) -> Samples:
+    """Speech that must end somewhere in here: up to its quietest hundredth of a second, faded out there."""
     import numpy as np  # noqa: PLC0415
 
     size = round(_WINDOW * rate)
     power = _power(samples, size)
-    return (len(power) - int(np.argmin(power[::-1]))) * size if len(power) else len(samples)
+    end = (len(power) - int(np.argmin(power[::-1]))) * size if len(power) else len(samples)
+    kept = samples[:end].copy()
+    kept[-size:] *= np.linspace(1, 0, min(size, end), dtype=np.float32)
+    return kept
 
 
 def gain(samples: Samples, rate: int) -> float:

@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from voicenode.audio import pcm_of
-from voicenode.guard import Trimmer, gain, is_spoken, limit, longest_seconds, quietest, usual_seconds
+from voicenode.guard import Trimmer, cut, gain, is_spoken, limit, longest_seconds, usual_seconds
 
 RATE = 24000
 
@@ -86,7 +86,11 @@ def test_the_limiter_leaves_what_fits_and_bends_the_rest_below_full_scale() -> N
 
 def test_a_cut_is_made_where_it_is_quietest() -> None:
     samples = np.concatenate([tone(0.3), tone(0.05, 0.01), tone(0.3)])
-    assert 0.3 <= quietest(samples, RATE) / RATE <= 0.36
+    left = cut(samples, RATE)
+    assert 0.3 <= len(left) / RATE <= 0.36
+    assert left[-1] == 0
+    assert np.array_equal(left[: round(0.3 * RATE)], samples[: round(0.3 * RATE)])
+    assert len(cut(samples[:0], RATE)) == 0
 
 
 def test_samples_become_pcm_and_are_clipped_at_full_scale() -> None:
