@@ -31,6 +31,8 @@ class ErrorCode(StrEnum):
     EXPIRED = "expired"
     INTERRUPTED = "interrupted"
     PLAYER_FAILED = "player-failed"
+    AUDIO_TOO_LARGE = "audio-too-large"
+    UNSUPPORTED = "unsupported"
     INTERNAL = "internal"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
-from voicenode.app import build_processor, create_engines
+from voicenode.parts import build_processor, create_engines
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -53,6 +53,8 @@ class _InlinePool:
 class _InlineTurns:
     engine: TTSEngine[Any]
     format: PcmFormat
+    seconds: float = 0.0
+    """Nobody counts how long the engine worked."""
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[bytes]:
         for chunk in self.engine.synthesize(segment, Event()):

@@ -45,7 +45,7 @@ class Readings:
 
     engines: Sequence[EngineReading] = ()
     jobs: Mapping[str, int] = field(default_factory=dict)
-    """How many there are, by state; every state, so that a count that falls to nothing is 0."""
+    """How many there are, by state, of those that are not over."""
     mqtt_connected: bool | None = None
     """None where MQTT is off."""
     vram_used: int | None = None
@@ -154,7 +154,7 @@ def _of_engines(engines: Sequence[EngineReading]) -> Iterator[Metric]:
 def _of_node(readings: Readings) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - as above
 
-    jobs = GaugeMetricFamily("voicenode_jobs", "Jobs that are remembered.", labels=("state",))
+    jobs = GaugeMetricFamily("voicenode_jobs", "Jobs that are not over.", labels=("state",))
     for state, count in readings.jobs.items():
         jobs.add_metric((state,), count)
     yield jobs

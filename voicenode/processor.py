@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from voicenode.audio import apply_gain
+from voicenode.buffer import Buffer
 from voicenode.engine import Segment
-from voicenode.errors import ErrorCode, RequestError
+from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
 from voicenode.report import reported
 from voicenode.text import Lexicon, Segmenter, segment_ssml, strip_ssml
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from voicenode.audio import PcmFormat
     from voicenode.engine import EngineInfo
-    from voicenode.report import Observer, Tally
+    from voicenode.report import Observer
     from voicenode.voices import Catalogue, Choice, Voice
     from voicenode.workers.pool import EnginePool, Turns
 
@@ -53,7 +53,7 @@ class SynthesisRequest:
     door: str = ""
     """Which transport asks, for the statistics alone."""
     max_chars: int | None = None
-    """Another bound for the text than the node's, such as a book chapter's; set by the node, not by clients."""
+    """Another bound for the text than the node's, such as for a book chapter; the node sets it, no client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +112,10 @@ class VoiceProcessor:
         self.catalogue = catalogue
         self.observers = list(observers)
         self._pool = pool
-        self._engines = engines
+        self.engines = engines
         self._rules = rules
+        self._live: dict[asyncio.Task[None], Buffer] = {}
+        self._cancellations = 0
 
     @asynccontextmanager
     async def speak(self, request: SynthesisRequest) -> AsyncIterator[Speech]:
@@ -128,16 +130,35 @@ class VoiceProcessor:
             choice = self.catalogue.choose(request.voice, request.speaker, request.language, request.engine)
             tally.engine, tally.voice = choice.voice.engine, choice.voice.name
             self._check(request)
+            cancellations = self._cancellations
             async with self._pool.hold(choice.voice.engine, live=request.live) as turns:
-                buffer = _Buffer(round(self._rules.buffer_seconds * turns.format.bytes_per_second), tally)
+                if request.live and self._cancellations > cancellations:
+                    raise _cancelled()
+                buffer = Buffer(round(self._rules.buffer_seconds * turns.format.bytes_per_second), tally)
                 making = asyncio.create_task(self._fill(buffer, request, choice, turns), name="make speech")
+                if request.live:
+                    self._live[making] = buffer
                 try:
                     yield Speech(choice, turns.format, buffer.chunks())
                 finally:
+                    self._live.pop(making, None)
                     making.cancel()
                     await asyncio.wait([making])
                     tally.audio_seconds = turns.format.seconds(buffer.made)
                     tally.engine_seconds = turns.seconds
+
+    @property
+    def live(self) -> int:
+        """How many live requests are being spoken."""
+        return len(self._live)
+
+    def cancel_live(self) -> int:
+        """End every live request, whoever listens: what is not taken yet is lost; how many there were."""
+        self._cancellations += 1
+        for making, buffer in self._live.items():
+            making.cancel()
+            buffer.break_off(_cancelled())
+        return len(self._live)
 
     def _check(self, request: SynthesisRequest) -> None:
         if isinstance(request.text, str):
@@ -155,7 +176,7 @@ class VoiceProcessor:
                 ErrorCode.TEXT_TOO_LONG, f"the text has {chars} characters; text.max_chars allows {limit}"
             )
 
-    async def _fill(self, buffer: _Buffer, request: SynthesisRequest, choice: Choice, turns: Turns) -> None:
+    async def _fill(self, buffer: Buffer, request: SynthesisRequest, choice: Choice, turns: Turns) -> None:
         try:
             await self._make(buffer, request, choice, turns)
         except Exception as error:  # noqa: BLE001 - not handled here: the listener raises it
@@ -163,7 +184,7 @@ class VoiceProcessor:
         else:
             buffer.end()
 
-    async def _make(self, buffer: _Buffer, request: SynthesisRequest, choice: Choice, turns: Turns) -> None:
+    async def _make(self, buffer: Buffer, request: SynthesisRequest, choice: Choice, turns: Turns) -> None:
         gain = self._rules.volume if request.volume is None else request.volume
         if gain != 1.0:
             # The first use imports numpy, which must not keep the event loop.
@@ -184,7 +205,7 @@ class VoiceProcessor:
             buffer.put(turns.format.silence(BLANK_SECONDS))
 
     async def _segments(self, request: SynthesisRequest, choice: Choice) -> AsyncIterator[Segment]:
-        ssml = request.text_format == "ssml" and self._engines[choice.voice.engine].ssml
+        ssml = request.text_format == "ssml" and self.engines[choice.voice.engine].ssml
         texts = self._ssml_texts(request) if ssml else self._plain_texts(request, choice)
         async for text in texts:
             yield Segment(
@@ -231,53 +252,5 @@ class VoiceProcessor:
             yield piece
 
 
-class _Buffer:
-    """Between the engine and one listener: keeps what was made, and tells the maker when there is room."""
-
-    def __init__(self, size: int, tally: Tally) -> None:
-        self.tally = tally
-        self.made = 0
-        """Bytes, taken or not."""
-        self._size = size
-        self._bytes = 0
-        self._chunks: deque[bytes] = deque()
-        self._ended = False
-        self._error: Exception | None = None
-        self._changed = asyncio.Event()
-
-    def put(self, chunk: bytes) -> None:
-        if chunk:
-            self.made += len(chunk)
-            self._chunks.append(chunk)
-            self._bytes += len(chunk)
-            self._changed.set()
-
-    def end(self, error: Exception | None = None) -> None:
-        self._ended = True
-        self._error = error
-        self._changed.set()
-
-    async def room(self) -> None:
-        """Wait until the listener has taken enough for another segment to be worth making."""
-        while self._bytes > self._size:
-            await self._change()
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """All that is put until the end, then the error if there was one."""
-        while True:
-            while self._chunks:
-                chunk = self._chunks.popleft()
-                self._bytes -= len(chunk)
-                self._changed.set()
-                self.tally.heard()
-                yield chunk
-            if self._ended:
-                break
-            await self._change()
-        self.tally.end(self._error)
-        if self._error is not None:
-            raise self._error
-
-    async def _change(self) -> None:
-        self._changed.clear()
-        await self._changed.wait()
+def _cancelled() -> VoiceServiceError:
+    return VoiceServiceError(ErrorCode.CANCELLED, "speaking was cancelled for all who listened")

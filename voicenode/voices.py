@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from voicenode.engine import EngineVoice
 from voicenode.errors import ErrorCode, RequestError, SetupError
 
-
 _SHOWN_CHARS = 60
 """Characters of a user's word that an error message repeats."""
 
@@ -78,6 +77,14 @@ class Catalogue:
             for tag, name in (language_voices or {}).items()
         }
 
+    def set_default(self, name: str) -> None:
+        """Let another voice speak when nothing else decides.
+
+        Raises:
+            RequestError: there is no such voice.
+        """
+        self.default = self._named(name)
+
     def __iter__(self) -> Iterator[Voice]:
         return iter(self._voices)
 
@@ -100,7 +107,7 @@ class Catalogue:
         if engine and voice.engine != engine:
             raise RequestError(
                 ErrorCode.UNKNOWN_VOICE,
-                f"voice '{_shown(voice.name)}' belongs to the engine '{voice.engine}', not to '{_shown(engine)}'",
+                f"voice '{voice.name}' belongs to the engine '{voice.engine}', not to '{_shown(engine)}'",
             )
         return Choice(voice, _speaker(voice, speaker), _spoken_language(voice, language))
 

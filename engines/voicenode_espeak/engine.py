@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from queue import Queue
+from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 SLOWEST = 80
 """Words per minute below which eSpeak itself does not go."""
-_AHEAD = 16
-"""Buffers that eSpeak may be ahead of the listener: 3 seconds of audio."""
+_HANDED_OVER = 2
+"""Buffers handed over at once after the first: each hand-over costs a tenth of the buffer's making."""
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " ")
 """U+0001 starts commands to eSpeak, U+0000 ends the text; no control character can be heard."""
 
@@ -139,16 +139,26 @@ class EspeakEngine(TTSEngine[EspeakOptions]):
         eSpeak calls back from inside one long call, and a generator cannot yield from a callback: so the call
         runs in a thread, which ends as soon as nobody listens any more.
         """
-        made: Queue[bytes | Exception | None] = Queue(_AHEAD)
+        made: SimpleQueue[bytes | Exception | None] = SimpleQueue()
         abandoned = Event()
 
+        buffers: list[bytes] = []
+        wanted = 1
+
         def sink(pcm: bytes) -> bool:
-            made.put(pcm)
+            nonlocal wanted
+            buffers.append(pcm)
+            if len(buffers) >= wanted:
+                made.put(b"".join(buffers))
+                buffers.clear()
+                wanted = _HANDED_OVER
             return not (stop.is_set() or abandoned.is_set())
 
         def run() -> None:
             try:
                 self._library.speak(text, sink, ssml=ssml)
+                if buffers:
+                    made.put(b"".join(buffers))
             except Exception as error:  # noqa: BLE001  (crosses to the listener's thread, and is raised there)
                 made.put(error)
             finally:
@@ -164,8 +174,6 @@ class EspeakEngine(TTSEngine[EspeakOptions]):
                 yield chunk
         finally:
             abandoned.set()
-            for _ in chunks:  # eSpeak may be waiting for room
-                pass
             thread.join()
 
 

@@ -81,6 +81,8 @@ class Library:
                 f"eSpeak NG cannot read its data in {data}; reinstall the Python package espeakng-loader",
             )
         self._espeak.espeak_SetUriCallback(_REFUSE_AUDIO)
+        self._selected: tuple[str, int, int] | None = None
+        """Voice, rate and pitch, as long as no text can have changed them."""
 
     @property
     def version(self) -> str:
@@ -91,11 +93,14 @@ class Library:
     def select(self, identifier: str, *, rate: int, pitch: int) -> None:
         """Choose a voice, `<file below lang/>[+<variant>]`, and put every parameter where it belongs.
 
-        To be called before every text: what SSML or a cancelled text changed stays changed until then.
+        To be called before every text: what SSML or a cancelled text changed stays changed until then. After
+        a text that can have changed nothing, it does nothing either.
 
         Raises:
             EngineError: there is no such voice. (eSpeak itself would speak on in another one.)
         """
+        if self._selected == (identifier, rate, pitch):
+            return
         if self._espeak.espeak_SetVoiceByName(identifier.encode()) != _OK or self._current() != identifier:
             raise EngineError(
                 ErrorCode.ENGINE_FAILED, f"eSpeak NG did not accept its own voice {identifier!r}"
@@ -103,6 +108,7 @@ class Library:
         for parameter, value in (*_DEFAULTS.items(), (Parameter.RATE, rate), (Parameter.PITCH, pitch)):
             self._espeak.espeak_SetParameter(parameter, value, 0)
         self.speak(_NO_EMPHASIS, lambda _pcm: True)
+        self._selected = (identifier, rate, pitch)
 
     def speak(self, text: str, sink: Sink, *, ssml: bool = False) -> None:
         """Speak one text, in the thread of the caller; other threads run meanwhile.
@@ -115,8 +121,13 @@ class Library:
         def on_audio(samples: int | None, count: int, _events: int) -> int:
             if samples is None or count == 0:
                 return 0
-            return 0 if sink(ctypes.string_at(samples, count * 2)) else 1
+            if sink(ctypes.string_at(samples, count * 2)):
+                return 0
+            self._selected = None
+            return 1
 
+        if ssml:
+            self._selected = None
         self._espeak.espeak_SetSynthCallback(on_audio)
         encoded = text.encode()
         status = self._espeak.espeak_Synth(

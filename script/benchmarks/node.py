@@ -29,6 +29,7 @@ ENDLESS = SENTENCE * 300
 ROUNDS = 100
 CLIENTS = 32
 CROWDS = 5
+DESCRIBE_INTERVAL = 0.05
 WARM, MANY = 200, 2000
 
 
@@ -173,6 +174,7 @@ async def _listen_together(server: Server) -> _Crowd:
     async def keep_asking() -> None:
         while True:
             describes.append(await describe(server))
+            await asyncio.sleep(DESCRIBE_INTERVAL)
 
     asking = asyncio.create_task(keep_asking())
     heard = await asyncio.gather(*(listen(server, LONG) for _ in range(CLIENTS)))

@@ -19,6 +19,7 @@ import pytest
 from tests.support.command import LIMIT, CommandLine
 from tests.support.ports import free_port
 from tests.support.stock import CHARACTER, RATE, Stock, StockHandler, running
+from voicenode.stores.file import FileStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -313,6 +314,16 @@ async def test_settings_are_shown_with_where_they_come_from(cli: CommandLine) ->
     assert "Nobody" not in result.text + table.text
     assert "node.yaml:3" in table.text
     assert table.stderr == "Settings file: node.yaml\n"
+
+
+async def test_a_setting_that_was_changed_while_the_node_ran_is_shown_as_that(cli: CommandLine) -> None:
+    (cli.home / "node.yaml").write_text(f"data_dir: {cli.home}\npool:\n  idle_timeout: 10\n")
+    async with FileStore(cli.home / "store") as store:
+        await store.put("settings", "runtime", {"idle_timeout_s": 60})
+    result = await cli.run("check-config", "--config", "node.yaml", "--json")
+    shown = json.loads(result.text)
+    assert shown["pool.idle_timeout"] == {"value": 60, "source": "changed while the node ran"}
+    assert shown["default_voice"]["source"] == "default"
 
 
 @pytest.mark.parametrize(("variables", "red"), [({}, True), ({"NO_COLOR": "1"}, False)])

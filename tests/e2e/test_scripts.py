@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.checkout import ROOT, copy_checkout
+
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 pytestmark = pytest.mark.timeout(180)  # the first set-up may have to download
@@ -33,17 +34,12 @@ TOOLS = "sh readlink dirname cat sha256sum cut grep flock rm"
 Result = subprocess.CompletedProcess[str]
 
 
-def copy_checkout(target: Path) -> Path:
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
-    for name in names:
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
-    (target / "stand_in.py").write_text(PROGRAM)
-    project = target / "pyproject.toml"
+def with_stand_in(checkout: Path) -> Path:
+    """The same checkout, in which `voicenode` is `PROGRAM`."""
+    (checkout / "stand_in.py").write_text(PROGRAM)
+    project = checkout / "pyproject.toml"
     project.write_text(project.read_text().replace('"voicenode.cli:main"', '"stand_in:main"'))
-    return target
+    return checkout
 
 
 def start(*command: str | Path) -> subprocess.Popen[str]:
@@ -57,7 +53,7 @@ def run(*command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] = OFFLINE
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy that is set up: two first set-ups came at the same time."""
-    copy = copy_checkout(tmp_path_factory.mktemp("first") / "checkout")
+    copy = with_stand_in(copy_checkout(tmp_path_factory.mktemp("first") / "checkout"))
     both = [start(copy / "script/run", "hello"), start(copy / "script/run", "hello")]
     said = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [7, 7], said

@@ -87,6 +87,25 @@ async def test_whatever_an_engine_does_the_next_request_is_spoken(
     assert await say(pool, "fine again") == "fine again"
 
 
+async def test_an_engine_that_fails_before_its_first_chunk_keeps_its_process() -> None:
+    async with tone.pool(tone.spec("tone5")) as pool:
+        assert await say(pool, "fine", "tone5") == "fine"
+        before = pid(pool)
+        with pytest.raises(EngineError) as raised:
+            await say(pool, "crash", "tone5")
+        assert raised.value.code == ErrorCode.ENGINE_FAILED
+        assert await say(pool, "fine again", "tone5") == "fine again"
+        assert pid(pool) == before
+
+
+async def test_a_pool_that_is_closed_starts_nothing() -> None:
+    async with tone.pool() as pool, pool.hold("tone") as turns:
+        await pool.close()
+        with pytest.raises(BusyError):
+            await speak(turns, "too late")
+        assert pid(pool) is None
+
+
 async def test_a_refusal_keeps_the_process(pool: EnginePool) -> None:
     async with pool.hold("tone") as turns:
         before = pid(pool)
@@ -156,10 +175,29 @@ async def test_a_killed_process_is_replaced(pool: EnginePool) -> None:
     await say(pool, "one")
     first = pid(pool)
     assert first
-    os.kill(first, signal.SIGKILL)
-    await ended(first)
+    os.kill(first, signal.SIGKILL)  # and the pool has not noticed yet
     assert await say(pool, "two") == "two"
     assert pid(pool) != first
+
+
+async def test_a_text_that_kills_its_process_is_tried_only_once_more(pool: EnginePool) -> None:
+    with pytest.raises(EngineError) as raised:
+        await say(pool, "die")
+    assert raised.value.code == ErrorCode.ENGINE_LOST
+    assert pool.states()[0].losses == 2
+
+
+async def test_what_was_heard_is_not_spoken_again(pool: EnginePool) -> None:
+    heard: list[bytes] = []
+
+    async def listen() -> None:
+        async with pool.hold("tone") as turns:
+            async for chunk in turns.synthesize(segment("heard die")):
+                heard.append(chunk)  # noqa: PERF401 - what was heard before the failure must be kept
+
+    with pytest.raises(EngineError):
+        await listen()
+    assert spell(b"".join(heard)) == "heard "
 
 
 @pytest.mark.parametrize(
@@ -210,6 +248,16 @@ async def test_an_idle_timeout_of_minus_one_keeps_the_process() -> None:
     async with tone.pool(idle_timeout=-1) as pool:
         await say(pool, "one")
         assert pool.states()[0].state == "ready"
+
+
+async def test_a_changed_idle_timeout_counts_for_engines_that_are_idle_already() -> None:
+    async with tone.pool(idle_timeout=3600) as pool:
+        await pool.load("tone")
+        process_id = pid(pool)
+        assert process_id
+        pool.set_idle_timeout(0)
+        await ended(process_id)
+        assert await say(pool, "hello") == "hello"
 
 
 async def test_more_than_allowed_do_not_wait() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support import speech, tone
 from tests.support.engines.voicenode_tone import RATE, ToneOptions, spell
-from voicenode.errors import EngineError, ErrorCode, RequestError
+from voicenode.errors import EngineError, ErrorCode, RequestError, VoiceServiceError
 from voicenode.processor import SynthesisRequest, VoiceProcessor
 from voicenode.workers.pool import EnginePool
 
@@ -179,3 +179,34 @@ async def test_volume_changes_the_samples(processor: VoiceProcessor) -> None:
     whole = array("h", await pcm(processor, SynthesisRequest(text="loud")))
     half = array("h", await pcm(processor, SynthesisRequest(text="loud", volume=0.5)))
     assert list(half) == [round(sample / 2) for sample in whole]
+
+
+async def test_all_live_requests_can_be_cancelled_at_once_and_batch_work_stays(
+    processor: VoiceProcessor,
+) -> None:
+    batch = asyncio.create_task(pcm(processor, SynthesisRequest(text="Batch work.", live=False)))
+    async with (
+        processor.speak(SynthesisRequest(text="One. Then progress.")) as first,
+        processor.speak(SynthesisRequest(text="Two. Then progress.")) as second,
+    ):
+        sounds = [aiter(first), aiter(second)]
+        for sound in sounds:
+            await anext(sound)
+        assert processor.cancel_live() == 2
+        for sound in sounds:
+            with pytest.raises(VoiceServiceError, match="cancelled") as raised:
+                await anext(sound)
+            assert raised.value.code == ErrorCode.CANCELLED
+    assert spell(await batch).strip() == "Batch work."
+    assert processor.cancel_live() == 0
+
+
+async def test_a_request_that_still_waits_for_its_engine_is_cancelled_too() -> None:
+    async with tone.pool(tone.spec(options=ToneOptions(load_seconds=0.3))) as pool:
+        processor = speech.processor(pool)
+        waiting = asyncio.create_task(say(processor, "Hello."))
+        while pool.states()[0].state != "loading":  # noqa: ASYNC110 - the pool tells its state, not its changes
+            await asyncio.sleep(0)
+        processor.cancel_live()
+        with pytest.raises(VoiceServiceError, match="cancelled"):
+            await waiting

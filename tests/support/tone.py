@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.engines.voicenode_tone import (
     BatchToneEngine,
+    EagerToneEngine,
     SecondToneEngine,
     ThirdToneEngine,
     ToneEngine,
@@ -25,7 +26,8 @@ ENGINES = Path(__file__).with_name("engines")
 """A folder for PYTHONPATH: with it, the tone engine is installed."""
 
 CLASSES = {
-    engine.info.name: engine for engine in (ToneEngine, SecondToneEngine, ThirdToneEngine, BatchToneEngine)
+    engine.info.name: engine
+    for engine in (ToneEngine, SecondToneEngine, ThirdToneEngine, BatchToneEngine, EagerToneEngine)
 }
 
 

@@ -26,12 +26,14 @@ def layer(parts: str, *, siblings: bool = True) -> Layer:
 
 
 LAYERS = [
-    layer("cli app inline logs systemd doctor models service settings"),
+    layer(
+        "cli app node parts control lan inline logs signals systemd watchdog doctor models service settings"
+    ),
     layer("transports.wyoming transports.http transports.mdns transports.mqtt", siblings=False),
-    layer("jobs cloning health"),
+    layer("jobs cloning health runtime"),
     layer("processor"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine guard audio report metrics sockets"),
+    layer("voices text framing engine guard audio buffer report metrics sockets"),
     layer("errors"),
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from voicenode.cli.config import ConfigOption, load_settings
 from voicenode.cli.nodes import LOCAL_URI, NodeOption
 from voicenode.cli.output import JsonOption, as_json, note, table
 from voicenode.errors import ErrorCode, VoiceServiceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def check_config(config: ConfigOption = None, *, for_program: JsonOption = False) -> None:
@@ -22,7 +25,13 @@ def check_config(config: ConfigOption = None, *, for_program: JsonOption = False
     loaded = load_settings(config)
     for name, error in loaded.unavailable.items():
         note(f"Warning: the engine {name} cannot be used: {error}")
-    settings = [(path, value, loaded.sources.get(path, "default")) for path, value in loaded.values.items()]
+    changed = asyncio.run(_changed(loaded.settings.data_dir))
+    settings = [
+        (path, changed[path], "changed while the node ran")
+        if path in changed
+        else (path, value, loaded.sources.get(path, "default"))
+        for path, value in loaded.values.items()
+    ]
     if for_program:
         as_json({path: {"value": value, "source": source} for path, value, source in settings})
     else:
@@ -44,6 +53,20 @@ def health(
     on this machine is asked.
     """
     asyncio.run(_check_health(node or LOCAL_URI, timeout))
+
+
+async def _changed(data_dir: Path) -> dict[str, Any]:
+    """What clients have changed while the node ran, which wins over every other source."""
+    from voicenode.parts import STORE_FOLDER  # noqa: PLC0415 (other commands do without)
+    from voicenode.runtime import SETTINGS, changes  # noqa: PLC0415 (likewise)
+    from voicenode.stores.file import FileStore  # noqa: PLC0415 (likewise)
+
+    folder = data_dir / STORE_FOLDER
+    if not folder.is_dir():
+        return {}
+    async with FileStore(folder) as store:
+        kept = await changes(store)
+    return {path: kept[name] for name, path in SETTINGS.items() if name in kept}
 
 
 def _shown(value: object) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal
 
 from voicenode.errors import BusyError, EngineError, ErrorCode
-from voicenode.workers.process import EngineProcess, EngineSpec
+from voicenode.workers.process import EngineDiedError, EngineProcess, EngineSpec
 from voicenode.workers.turns import TurnQueue
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class EnginePool:
         self._waiting = 0
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.closed = False
 
     @asynccontextmanager
     async def hold(self, engine: str, *, live: bool = True) -> AsyncIterator[Turns]:
@@ -85,8 +86,24 @@ class EnginePool:
         """End an engine's process now; what it is speaking fails."""
         await self._slots[engine].stop()
 
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Change how long an engine stays without work; for those that are idle it counts from now."""
+        self._limits = replace(self._limits, idle_timeout=seconds)
+        for slot in self._slots.values():
+            slot.rest()
+
+    async def load(self, engine: str) -> None:
+        """Load an engine for those who come next; it goes idle as after a request.
+
+        Raises:
+            EngineError, BusyError: as `hold`.
+        """
+        async with self.hold(engine):
+            pass
+
     async def close(self) -> None:
-        """End every engine's process."""
+        """End every engine's process, for good: what is being spoken fails, and so does what still waits."""
+        self.closed = True
         await asyncio.gather(*(slot.stop() for slot in self._slots.values()))
         if self._tasks:
             await asyncio.wait(self._tasks)
@@ -187,14 +204,29 @@ class Turns:
             self._admitted = True
         begun = perf_counter()
         try:
-            process = await self._slot.loaded()
-            async with aclosing(process.synthesize(segment)) as chunks:
+            async with aclosing(self._speak(segment)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         finally:
             self.seconds += perf_counter() - begun
             queue.give_back()
             self._pool.note_change()
+
+    async def _speak(self, segment: Segment) -> AsyncGenerator[bytes]:
+        """Speak in this turn; once more when the process dies before a sound, perhaps before it was asked."""
+        for last in (False, True):
+            process = await self._slot.loaded()
+            heard = False
+            try:
+                async with aclosing(process.synthesize(segment)) as chunks:
+                    async for chunk in chunks:
+                        heard = True
+                        yield chunk
+            except EngineDiedError:
+                if heard or last:
+                    raise
+            else:
+                return
 
 
 class _Slot:
@@ -255,11 +287,13 @@ class _Slot:
         finally:
             self.holders -= 1
             self.last_used = asyncio.get_running_loop().time()
-            self._arm()
+            self.rest()
             self._pool.note_change()
 
     async def loaded(self) -> EngineProcess:
         """The running process; it is started when there is none. Leaving early does not stop the loading."""
+        if self._pool.closed:
+            raise BusyError("the node is shutting down; ask again when it is back")
         if self._process is not None and self.alive:
             return self._process
         if self._loading is None:
@@ -309,13 +343,14 @@ class _Slot:
         if not loading.cancelled() and (error := loading.exception()):
             self._error = str(error)
             _log.error("%s", error)
-        self._arm()
+        self.rest()
 
-    def _arm(self) -> None:
+    def rest(self) -> None:
+        """Start the clock at whose end the engine ends, if nobody holds it."""
+        self._disarm()
         timeout = self._pool.idle_timeout(self)
         if self.holders or timeout < 0 or not self.alive:
             return
-        self._disarm()
         self._idle = asyncio.get_running_loop().call_later(timeout, self._go_idle)
 
     def _disarm(self) -> None:

@@ -51,6 +51,10 @@ class EngineSpec:
     """Seconds without a frame of any kind until a speaking engine is given up."""
 
 
+class EngineDiedError(EngineError):
+    """The process ended by itself; another one may do what this one was asked."""
+
+
 class EngineProcess:
     """One loaded engine. When `closed` is set, the process has ended or is being killed, for good."""
 
@@ -210,10 +214,10 @@ class EngineProcess:
         if not self.closed.is_set():
             self._writer.write(encode(frame))
 
-    def _lost(self, when: str) -> EngineError:
+    def _lost(self, when: str) -> EngineDiedError:
         status = self._process.returncode
         how = "" if status is None else f" (exit status {status})"
-        return EngineError(ErrorCode.ENGINE_LOST, f"engine '{self.spec.info.name}' died {when}{how}")
+        return EngineDiedError(ErrorCode.ENGINE_LOST, f"engine '{self.spec.info.name}' died {when}{how}")
 
 
 async def _spawn(spec: EngineSpec, fd: int) -> asyncio.subprocess.Process:

@@ -24,7 +24,7 @@ from voicenode.framing import Frame, encode, read_frame_blocking
 from voicenode.workers.registry import engine_class
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from voicenode.engine import TTSEngine
 
@@ -38,7 +38,7 @@ class _Run:
 
     id: int
     stop: threading.Event
-    chunks: Iterator[bytes]
+    chunks: Generator[bytes, None, None]
 
 
 class Worker:
@@ -66,11 +66,11 @@ class Worker:
         try:
             engine_type = engine_class(self._engine_path)
             engine: TTSEngine[Any] = engine_type(engine_type.options_type(**options))
-            pcm_format = engine.load()
+            loaded = Frame("loaded", dataclasses.asdict(engine.load()))
         except Exception as error:  # noqa: BLE001 - the process boundary: whatever it is, the daemon is told
             self._send_error(None, error)
             return None
-        self._send(Frame("loaded", dataclasses.asdict(pcm_format)))
+        self._send(loaded)
         return engine
 
     def _speak(self, engine: TTSEngine[Any]) -> None:
@@ -88,7 +88,7 @@ class Worker:
             frame = self._waiting.popleft()
             run_id = frame.data["id"]
             stop = self._stops[run_id]
-            runs.append(_Run(run_id, stop, engine.synthesize(Segment(**frame.data["segment"]), stop)))
+            runs.append(_Run(run_id, stop, _chunks(engine, Segment(**frame.data["segment"]), stop)))
 
     def _step(self, run: _Run) -> bool:
         """Send the next chunk of a segment; False when it was the last."""
@@ -97,7 +97,7 @@ class Worker:
             if chunk is not None:
                 self._send(Frame("audio", {"id": run.id}, chunk) if chunk else Frame("alive"))
                 return True
-            _close(run.chunks)
+            run.chunks.close()  # a generator cleans up now rather than when it is collected
         except Exception as error:  # noqa: BLE001 - the process boundary: whatever it is, the daemon is told
             self._send_error(run.id, error)
             return False
@@ -135,11 +135,9 @@ class Worker:
         self._send(Frame("error", {"id": run_id, "code": code, "text": text}))
 
 
-def _close(chunks: Iterator[bytes]) -> None:
-    """Let a generator clean up now rather than when it is collected."""
-    close = getattr(chunks, "close", None)
-    if close is not None:
-        close()
+def _chunks(engine: TTSEngine[Any], segment: Segment, stop: threading.Event) -> Generator[bytes, None, None]:
+    """What the engine says; even one that does all its work in the call begins with the first step."""
+    yield from engine.synthesize(segment, stop)
 
 
 def main() -> NoReturn:

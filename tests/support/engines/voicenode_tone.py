@@ -124,6 +124,20 @@ class BatchToneEngine(ToneEngine):
     )
 
 
+class EagerToneEngine(ToneEngine):
+    """The same, making everything before it returns anything."""
+
+    info = EngineInfo(
+        name="tone5",
+        description="Spells texts in tones",
+        licence="Apache-2.0",
+        url="https://example.org/tone",
+    )
+
+    def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
+        return iter(list(super().synthesize(segment, stop)))
+
+
 def spell(pcm: bytes) -> str:
     """The text that was spoken; silence (zeros) is left out."""
     samples = array("h", pcm)

@@ -64,8 +64,8 @@ class Connection:
         self._text: TextStream | None = None
         self._draining = False
         self._idle: asyncio.TimerHandle | None = None
-        self._listening = asyncio.create_task(self._listen(), name=f"wyoming listens to {peer}")
-        self._answering = asyncio.create_task(self._answer(), name=f"wyoming answers {peer}")
+        self._over = asyncio.get_running_loop().create_future()
+        """Set when there is no more to say, whatever the client still sends."""
 
     async def run(self) -> None:
         """Converse until the client hangs up, a synthesis fails, or a limit is reached."""
@@ -84,19 +84,32 @@ class Connection:
     def abort(self) -> None:
         """Hang up now."""
         self._out.abort()
-        self._listening.cancel()
+        self._end()
 
     async def _converse(self) -> None:
-        await asyncio.wait({self._listening})
-        if self._listening.cancelled() or not self._limits.finishes_at_eof:
-            self._answering.cancel()
-        await asyncio.wait({self._answering})
-        if not self._listening.cancelled() and (error := self._listening.result()):
+        # Not attributes: a cancelled task keeps its frames, and they would keep this object and all that it
+        # has buffered until the garbage collector looks for cycles.
+        listening = asyncio.create_task(self._listen(), name=f"wyoming listens to {self._peer}")
+        answering = asyncio.create_task(self._answer(), name=f"wyoming answers {self._peer}")
+        await self._unless_over(listening)
+        if self._limits.finishes_at_eof:
+            await self._unless_over(answering)
+        listening.cancel()
+        answering.cancel()
+        await asyncio.wait({listening, answering})
+        if not listening.cancelled() and (error := listening.result()):
             await self._say(messages.failure(error))
+
+    async def _unless_over(self, task: asyncio.Task[Any]) -> None:
+        await asyncio.wait({task, self._over}, return_when=asyncio.FIRST_COMPLETED)
+
+    def _end(self) -> None:
+        if not self._over.done():
+            self._over.set_result(None)
 
     async def _answer(self) -> None:
         await self._answers.give(self._await_client)
-        self._listening.cancel()
+        self._end()
 
     async def _listen(self) -> VoiceServiceError | None:
         """Listen until the client has no more to say; what is wrong when that is not its own end."""
@@ -197,12 +210,12 @@ class Connection:
         """Start the client's time anew if it is the client's turn; hang up if it shall have no other turn."""
         self._forget_client()
         if self._draining and not self._answers.unanswered:
-            self._listening.cancel()
+            self._end()
         elif self._limits.idle_timeout is not None and (
             self._text is not None or not self._answers.unanswered
         ):
             loop = asyncio.get_running_loop()
-            self._idle = loop.call_later(self._limits.idle_timeout, self._listening.cancel)
+            self._idle = loop.call_later(self._limits.idle_timeout, self._end)
 
     def _forget_client(self) -> None:
         if self._idle is not None:

@@ -61,6 +61,9 @@ class Outgoing:
             async with asyncio.timeout(self._stall_timeout):
                 await self._writer.wait_closed()
         self.abort()
+        if (error := reader.exception()) is not None:
+            # The reader keeps its error, whose traceback keeps the reader and all that it had buffered.
+            error.with_traceback(None)
 
     async def _end_and_discard(self, reader: asyncio.StreamReader) -> None:
         if self._transport.is_closing():

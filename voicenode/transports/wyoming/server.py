@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from voicenode.errors import BusyError
 from voicenode.framing import MAX_HEADER
+from voicenode.sockets import host_and_port
 from voicenode.transports.wyoming import listeners, messages, stdio
 from voicenode.transports.wyoming.connection import Connection, Limits
 from voicenode.transports.wyoming.info import Description
+from voicenode.transports.wyoming.outgoing import Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,9 @@ _log = logging.getLogger(__name__)
 _STDIO = "stdio://"
 _BACKLOG = 1024
 """Connections that the kernel holds until they are accepted: every client of a busy house at once."""
+
+_MAX_LEAVING = 64
+"""Clients beyond the limit who are let down gently at a time."""
 
 
 class WyomingServer:
@@ -61,6 +66,7 @@ class WyomingServer:
         self._servers: list[asyncio.Server] = []
         self._unix_paths: list[str] = []
         self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._leaving: dict[asyncio.Task[None], Outgoing] = {}
         self._numbers = count(1)
         self._was_full = False
         self.addresses: tuple[tuple[str, int], ...] = ()
@@ -102,8 +108,10 @@ class WyomingServer:
         await self._stop_listening()
         for connection in self._connections.values():
             connection.abort()
-        if self._connections:
-            await asyncio.wait(set(self._connections))
+        for out in self._leaving.values():
+            out.abort()
+        if ending := {*self._connections, *self._leaving}:
+            await asyncio.wait(ending)
 
     async def _listen(self, sock: socket.socket) -> None:
         address = sock.getsockname()
@@ -115,7 +123,7 @@ class WyomingServer:
             _log.info("listening on unix://%s", address)
         else:
             self.addresses += ((address[0], address[1]),)
-            _log.info("listening on tcp://%s", _host_and_port(address))
+            _log.info("listening on tcp://%s", host_and_port(address))
 
     async def _stop_listening(self) -> None:
         for server in self._servers:
@@ -131,15 +139,25 @@ class WyomingServer:
         if not full:
             self._converse(reader, writer, self._peer_of(writer), self._limits)
         else:
-            writer.write(messages.failure(BusyError("the node has too many connections; try again later")))
-            writer.close()
+            self._turn_away(reader, writer)
             if not self._was_full:  # one line in the log, however many knock
                 _log.warning("%d connections are open: more are turned away", len(self._connections))
         self._was_full = full
 
+    def _turn_away(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Say why, and as long as not too many leave at once, wait until the client has heard it."""
+        writer.write(messages.failure(BusyError("the node has too many connections; try again later")))
+        if len(self._leaving) >= _MAX_LEAVING:
+            writer.close()
+            return
+        out = Outgoing(writer, self._limits.stall_timeout)
+        task = asyncio.create_task(out.close(reader), name="wyoming turns a client away")
+        self._leaving[task] = out
+        task.add_done_callback(self._leaving.pop)
+
     def _peer_of(self, writer: asyncio.StreamWriter) -> str:
         address = writer.get_extra_info("peername")
-        return _host_and_port(address) if address else f"unix client {next(self._numbers)}"
+        return host_and_port(address) if address else f"unix client {next(self._numbers)}"
 
     def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str, limits: Limits
@@ -169,8 +187,3 @@ class WyomingServer:
             self.finished.set()
 
         self._converse(reader, writer, "stdio", limits).add_done_callback(finish)
-
-
-def _host_and_port(address: tuple[str, int]) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

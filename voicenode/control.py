@@ -1,0 +1,149 @@
+"""The node as a whole: how it is, and what may be asked of it besides speaking."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from voicenode import __version__, health
+from voicenode.errors import ErrorCode, RequestError
+from voicenode.metrics import Readings
+from voicenode.report import LEFT, SPOKEN
+from voicenode.runtime import Adjustable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from voicenode.jobs import JobQueue
+    from voicenode.processor import VoiceProcessor
+    from voicenode.report import SpokenReport
+    from voicenode.workers.pool import EnginePool
+
+
+class Control:
+    """What the doors tell and ask about the node itself.
+
+    `jobs` and `mqtt_connected` are set when there are jobs and MQTT.
+    """
+
+    def __init__(self, node_id: str, processor: VoiceProcessor, pool: EnginePool) -> None:
+        self.jobs: JobQueue | None = None
+        self.mqtt_connected: Callable[[], bool] | None = None
+        self._node_id = node_id
+        self._processor = processor
+        self._pool = pool
+        self._started = time.time()
+        self._last_spoken: SpokenReport | None = None
+        self._last_error: str | None = None
+        processor.observers.append(self._note)
+
+    def health(self) -> health.Health:
+        """How the node is, for probes."""
+        mqtt = self.mqtt_connected
+        return health.look(
+            version=__version__,
+            node_id=self._node_id,
+            uptime=time.time() - self._started,
+            default_engine=self._processor.catalogue.default.engine,
+            engines=self._pool.states(),
+            wyoming="listening",
+            mqtt="off" if mqtt is None else "connected" if mqtt() else "disconnected",
+            jobs=self._counts(),
+        )
+
+    def readings(self) -> Readings:
+        """How things stand, for Prometheus."""
+        mqtt = self.mqtt_connected
+        return Readings(
+            engines=self._pool.states(),
+            jobs=self._counts(),
+            mqtt_connected=None if mqtt is None else mqtt(),
+        )
+
+    def status(self) -> Mapping[str, Any]:
+        """How the node is, for people: the figures that Home Assistant shows."""
+        counts, last = self._counts(), self._last_spoken
+        return {
+            "speaking": self._processor.live > 0,
+            "active_jobs": counts.get("processing", 0),
+            "queued_jobs": counts.get("queued", 0),
+            "engine": self._engine_state(),
+            "last_ttfa_ms": None if last is None or last.ttfa is None else round(last.ttfa * 1000, 1),
+            "last_rtf": None if last is None or last.rtf is None else round(last.rtf, 4),
+            "last_error": self._last_error,
+            "started_at": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
+        }
+
+    def engines(self) -> Mapping[str, Any]:
+        """What each engine is doing."""
+        return {
+            engine.name: {"state": engine.state, "waiting": engine.waiting} for engine in self._pool.states()
+        }
+
+    async def load(self, engine: str | None) -> None:
+        """Load an engine, or all.
+
+        Raises:
+            RequestError: there is no such engine.
+            EngineError, BusyError: it cannot be loaded.
+        """
+        for name in self._names(engine):
+            await self._pool.load(name)
+
+    async def unload(self, engine: str | None) -> None:
+        """End an engine's process, or all; what they speak fails.
+
+        Raises:
+            RequestError: there is no such engine.
+        """
+        for name in self._names(engine):
+            await self._pool.unload(name)
+
+    async def cancel_live(self) -> int:
+        """End every live request of every door; batch jobs stay. How many there were."""
+        jobs = 0 if self.jobs is None else await self.jobs.cancel_live()
+        return jobs + self._processor.cancel_live()
+
+    def adjustables(self, idle_timeout: float) -> Mapping[str, Adjustable]:
+        """The settings that may be changed while the node runs, by their names for clients."""
+        catalogue = self._processor.catalogue
+        return {
+            "default_voice": Adjustable(catalogue.default.name, self._set_default_voice),
+            "idle_timeout_s": Adjustable(idle_timeout, self._set_idle_timeout),
+        }
+
+    def _set_default_voice(self, name: object) -> None:
+        if not isinstance(name, str):
+            raise RequestError(ErrorCode.BAD_REQUEST, f"default_voice is a voice's name, not {name!r:.40}")
+        self._processor.catalogue.set_default(name)
+
+    def _set_idle_timeout(self, seconds: object) -> None:
+        number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not number or not (seconds == -1 or 0 <= seconds < float("inf")):  # type: ignore[operator] # a number
+            what = f"idle_timeout_s is seconds, 0 for at once or -1 for never, not {seconds!r:.40}"
+            raise RequestError(ErrorCode.BAD_REQUEST, what)
+        self._pool.set_idle_timeout(seconds)  # type: ignore[arg-type] # a number
+
+    def _names(self, engine: str | None) -> list[str]:
+        known = [state.name for state in self._pool.states()]
+        if engine is None:
+            return known
+        if engine not in known:
+            what = f"unknown engine '{engine[:40]}'; there are: {', '.join(known)}"
+            raise RequestError(ErrorCode.UNKNOWN_ENGINE, what)
+        return [engine]
+
+    def _engine_state(self) -> str:
+        """The engines that are loaded, or `none`."""
+        loaded = [engine.name for engine in self._pool.states() if engine.pid is not None]
+        return ", ".join(loaded) or "none"
+
+    def _counts(self) -> Mapping[str, int]:
+        return {} if self.jobs is None else self.jobs.counts()
+
+    def _note(self, report: SpokenReport) -> None:
+        if report.outcome == SPOKEN:
+            self._last_spoken = report
+        elif report.outcome != LEFT:
+            self._last_error = report.outcome

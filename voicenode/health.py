@@ -1,0 +1,58 @@
+"""How the node is, for probes and people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from voicenode.workers.pool import EngineState
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One look at the node."""
+
+    can_speak: bool
+    """Whether a request without further wishes would be spoken, as far as can be known."""
+    details: Mapping[str, Any]
+    """For JSON; `status` is `ok`, or `degraded` when anything is not as the owner wants it."""
+
+
+def look(
+    *,
+    version: str,
+    node_id: str,
+    uptime: float,
+    default_engine: str,
+    engines: Iterable[EngineState],
+    wyoming: Literal["listening", "off"],
+    mqtt: Literal["connected", "disconnected", "off"],
+    jobs: Mapping[str, int],
+) -> Health:
+    """Put together what the parts tell; `uptime` is in seconds, `jobs` are counted by state.
+
+    An engine that is not loaded counts as able to speak until loading it fails.
+    """
+    states = {engine.name: engine for engine in engines}
+    failed = {name for name, engine in states.items() if engine.error is not None}
+    can_speak = default_engine in states and default_engine not in failed
+    good = can_speak and not failed and mqtt != "disconnected"
+    details = {
+        "status": "ok" if good else "degraded",
+        "version": version,
+        "id": node_id,
+        "engines": {name: _engine(engine) for name, engine in states.items()},
+        "wyoming": wyoming,
+        "mqtt": mqtt,
+        "jobs": {state: jobs.get(state, 0) for state in ("queued", "processing")},
+        "uptime_s": round(uptime, 3),
+    }
+    return Health(can_speak, details)
+
+
+def _engine(engine: EngineState) -> dict[str, Any]:
+    told = {"state": engine.state, "pid": engine.pid, "waiting": engine.waiting, "error": engine.error}
+    return {key: value for key, value in told.items() if value is not None}

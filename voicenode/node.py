@@ -1,0 +1,219 @@
+"""A node: its parts, how they know each other, and the order in which they start and end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from voicenode import __version__, parts
+from voicenode.control import Control
+from voicenode.errors import ErrorCode, RequestError
+from voicenode.lan import LanAddress
+from voicenode.runtime import RuntimeSettings
+from voicenode.sockets import host_and_port
+from voicenode.stores.file import FileStore
+from voicenode.transports.mdns import Advertiser, reach_source
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from voicenode.jobs import JobQueue
+    from voicenode.settings import LoadedSettings
+    from voicenode.transports.http import HttpServer
+    from voicenode.transports.mqtt import MqttTransport
+    from voicenode.transports.mqtt import Node as MqttNode
+    from voicenode.voices import Catalogue
+
+
+class Node:
+    """Every part of a node, and how they know each other; started and ended once."""
+
+    def __init__(self, loaded: LoadedSettings, own_id: str) -> None:
+        self._settings = settings = loaded.settings
+        self._id = own_id
+        engines = parts.create_engines(loaded)
+        self._pool = parts.build_pool(settings, engines)
+        self._processor = parts.build_processor(settings, engines, self._pool)
+        self._control = Control(own_id, self._processor, self._pool)
+        self._store = FileStore(settings.data_dir / parts.STORE_FOLDER)
+        self._runtime = RuntimeSettings(
+            self._store, self._control.adjustables(idle_timeout=settings.pool.idle_timeout)
+        )
+        self.wyoming = parts.build_wyoming(settings, self._processor)
+        self._http: HttpServer | None = None
+        self._lan: LanAddress | None = None
+        self._jobs: JobQueue | None = None
+        self._mqtt: MqttTransport | None = None
+        self._ending = AsyncExitStack()
+        self._ending.push_async_callback(self._store.close)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._processor.catalogue
+
+    @property
+    def own_uri(self) -> str | None:
+        """Where this process reaches its own node; None when it only speaks on stdio."""
+        for host, port in self.wyoming.addresses:
+            near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+            return f"tcp://{host_and_port((near, port))}"
+        return next((uri for uri in self._settings.wyoming.uri if uri.startswith("unix:")), None)
+
+    async def start(self) -> None:
+        """Open every door; nothing is said of them yet.
+
+        Raises:
+            SetupError: one of them cannot be opened.
+            StoreError: what the node remembers cannot be read.
+        """
+        await self._runtime.load()
+        # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
+        self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))
+        await self.wyoming.start()
+        mqtt = self._settings.mqtt.host is not None
+        if mqtt if self._settings.http.enabled is None else self._settings.http.enabled:
+            await self._start_http()
+        if mqtt:
+            await self._start_mqtt()
+
+    async def drain(self) -> None:
+        """Take nothing new, and finish what is being spoken, as long as the owner allows."""
+        grace = self._settings.shutdown_timeout
+        if self._mqtt is not None:
+            self._mqtt.drain()
+        await asyncio.gather(
+            self.wyoming.drain(grace), *([self._jobs.close(grace)] if self._jobs is not None else [])
+        )
+
+    async def end(self) -> None:
+        """Close every door and end every engine."""
+        await self._ending.aclose()
+
+    @asynccontextmanager
+    async def announced(self) -> AsyncIterator[None]:
+        """Tell the LAN of the node while this is entered, now that it answers."""
+        if not self._settings.mdns.enabled or not self.wyoming.addresses:
+            yield
+            return
+        port = self.wyoming.addresses[0][1]
+        bound = [host for host, other_port in self.wyoming.addresses if other_port == port]
+        async with Advertiser(
+            node_id=self._id,
+            name=self._settings.name,
+            version=__version__,
+            port=port,
+            reach=reach_source(bound, self._settings.mdns.advertise_host),
+            properties=self._other_doors(),
+        ):
+            yield
+
+    async def _start_http(self) -> None:
+        from voicenode.metrics import Metrics  # noqa: PLC0415 - only for nodes with HTTP
+        from voicenode.transports.http import HttpServer  # noqa: PLC0415 - likewise
+
+        metrics = await asyncio.to_thread(Metrics, __version__, self._control.readings)
+        self._processor.observers.append(metrics.spoken)
+        http = HttpServer(
+            host=self._settings.http.host,
+            port=self._settings.http.port,
+            audio_dir=self._settings.data_dir / parts.AUDIO_FOLDER,
+            health=self._control.health,
+            metrics=metrics.text,
+        )
+        await http.start()
+        self._ending.push_async_callback(http.stop, 1.0)
+        self._lan = LanAddress(
+            reach_source([host for host, _ in http.bound], self._settings.mdns.advertise_host)
+        )
+        await self._lan.start()
+        self._ending.push_async_callback(self._lan.close)
+        self._http = http
+
+    async def _start_mqtt(self) -> None:
+        from voicenode.transports.mqtt import MqttTransport  # noqa: PLC0415 - only for nodes with MQTT
+
+        jobs = parts.build_jobs(self._settings, self._store, self._processor)
+        mqtt = MqttTransport(
+            parts.broker(self._settings),
+            self._seen_by_mqtt(),
+            jobs,
+            base_topic=self._settings.mqtt.base_topic,
+            session_expiry=self._settings.mqtt.session_expiry,
+        )
+        await jobs.start()
+        self._ending.push_async_callback(mqtt.stop, 2.0)
+        self._ending.push_async_callback(jobs.close, 0)
+        await mqtt.start()
+        self._jobs = self._control.jobs = jobs
+        self._mqtt = mqtt
+        self._control.mqtt_connected = lambda: mqtt.connected
+
+    def _seen_by_mqtt(self) -> MqttNode:
+        from voicenode.transports.mqtt import Node as MqttNode  # noqa: PLC0415 - only for nodes with MQTT
+
+        control = self._control
+        return MqttNode(
+            id=self._id,
+            info=self._info,
+            status=control.status,
+            voices=lambda: self.catalogue,
+            engines=control.engines,
+            load=control.load,
+            unload=control.unload,
+            settings=self._runtime.current,
+            change_settings=self._runtime.change,
+            cancel_live=control.cancel_live,
+            url_of=self._url_of,
+        )
+
+    def _info(self) -> Mapping[str, Any]:
+        """What others may know of the node, and what does not change while it runs."""
+        engines = {
+            name: {"description": info.description, "licence": info.licence, "version": info.version}
+            for name, info in self._processor.engines.items()
+        }
+        return {
+            "name": self._settings.name,
+            "version": __version__,
+            "api": 1,
+            "engines": engines,
+            "wyoming": self._wyoming_uris(),
+            "http": self._base_url(),
+            "limits": {"max_chars": self._settings.text.max_chars},
+        }
+
+    def _wyoming_uris(self) -> list[str]:
+        """Where others on the LAN reach the Wyoming door."""
+        near = "127.0.0.1" if self._lan is None else self._lan.current
+        every = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+        hosts = ((near if host in every else host, port) for host, port in self.wyoming.addresses)
+        return [f"tcp://{host_and_port(address)}" for address in dict.fromkeys(hosts)]
+
+    def _other_doors(self) -> Mapping[str, str]:
+        """What the announcement tells of HTTP and MQTT."""
+        doors = {}
+        if self._http is not None:
+            doors["http"] = str(self._http.bound[0][1])
+        if self._mqtt is not None:
+            doors["mqtt"] = self._mqtt.topics.node
+        return doors
+
+    def _base_url(self) -> str | None:
+        """Where players reach the audio files; None without HTTP."""
+        if self._http is None or self._lan is None:
+            return None
+        from voicenode.transports.http import base_url  # noqa: PLC0415 - only for nodes with HTTP
+
+        return self._settings.http.public_url or base_url(self._lan.current, self._http.bound[0][1])
+
+    def _url_of(self, name: str) -> str:
+        from voicenode.transports.http import audio_url  # noqa: PLC0415 - only for nodes with HTTP
+
+        base = self._base_url()
+        if base is None:
+            what = (
+                "audio has an address only over HTTP, which http.enabled turns off; ask for another delivery"
+            )
+            raise RequestError(ErrorCode.UNSUPPORTED, what)
+        return audio_url(base, name)

@@ -1,0 +1,151 @@
+"""Builds the parts of a node from its settings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from voicenode import __version__
+from voicenode.processor import SpeechRules, VoiceProcessor
+from voicenode.text import Lexicon
+from voicenode.transports.wyoming import WyomingServer
+from voicenode.voices import Catalogue, Voice
+from voicenode.workers.pool import EnginePool, PoolLimits
+from voicenode.workers.process import EngineSpec
+from voicenode.workers.registry import engine_class, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from voicenode.engine import TTSEngine
+    from voicenode.jobs import JobQueue
+    from voicenode.settings import LoadedSettings, Settings
+    from voicenode.stores.store import Store
+    from voicenode.transports.mqtt import Broker
+
+AUDIO_FOLDER, STORE_FOLDER = "audio", "store"
+"""Where in the data directory lie the audio of jobs, and all else that the node remembers."""
+
+_MIB = 1024 * 1024
+_MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
+"""IANA's ports for MQTT and for MQTT over TLS."""
+
+
+def create_engines(loaded: LoadedSettings) -> dict[str, TTSEngine[Any]]:
+    """The enabled engines that can be used, not loaded, for what they tell of themselves."""
+    paths = installed()
+    return {
+        name: engine_class(paths[name])(chosen.options)
+        for name, chosen in loaded.settings.engines.items()
+        if chosen.enabled and name not in loaded.unavailable
+    }
+
+
+def build_processor(
+    settings: Settings, engines: Mapping[str, TTSEngine[Any]], pool: EnginePool
+) -> VoiceProcessor:
+    """The path from requests to speech, with `pool` to run the engines.
+
+    Raises:
+        SetupError: the settings name a voice that there is not.
+    """
+    voices = [Voice.of_engine(name, voice) for name, engine in engines.items() for voice in engine.voices()]
+    catalogue = Catalogue(voices, settings.default_voice, settings.language_voices, settings.aliases)
+    infos = {name: engine.info for name, engine in engines.items()}
+    return VoiceProcessor(catalogue, pool, infos, _rules(settings))
+
+
+def build_pool(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> EnginePool:
+    """The engines' processes, none of which runs yet."""
+    return EnginePool(_specs(settings, engines), _limits(settings))
+
+
+def build_wyoming(settings: Settings, processor: VoiceProcessor) -> WyomingServer:
+    """The door that Home Assistant's voices come through."""
+    return WyomingServer(
+        processor,
+        settings.wyoming.uri,
+        name=settings.name,
+        version=__version__,
+        max_connections=settings.wyoming.max_connections,
+        idle_timeout=settings.wyoming.idle_timeout,
+        stall_timeout=settings.wyoming.stall_timeout,
+        max_text_chars=settings.text.max_chars,
+    )
+
+
+def build_jobs(settings: Settings, store: Store, processor: VoiceProcessor) -> JobQueue:
+    """What keeps requests until they are answered."""
+    from voicenode.jobs import JobLimits, JobQueue, Player  # noqa: PLC0415 - only for nodes with MQTT
+
+    limits = JobLimits(
+        live_chars=settings.text.max_chars,
+        batch_chars=settings.jobs.max_chars,
+        max_bytes=settings.jobs.max_storage * _MIB,
+        ttl=settings.jobs.ttl,
+    )
+    jobs = JobQueue(store, processor, settings.data_dir / AUDIO_FOLDER, limits)
+    jobs.sinks["play"] = Player(settings.jobs.player)
+    return jobs
+
+
+def broker(settings: Settings) -> Broker:
+    """Where MQTT's broker is, and how to log in there."""
+    from voicenode.transports.mqtt import Broker, Tls  # noqa: PLC0415 - only for nodes with MQTT
+
+    mqtt = settings.mqtt
+    tls = Tls(ca=_path(mqtt.tls.ca), cert=_path(mqtt.tls.certificate), key=_path(mqtt.tls.key))
+    return Broker(
+        host=mqtt.host or "",
+        port=mqtt.port or (_MQTT_TLS_PORT if mqtt.tls.enabled else _MQTT_PORT),
+        transport=mqtt.transport,
+        username=mqtt.username,
+        password=mqtt.password.get_secret_value() if mqtt.password else None,
+        tls=tls if mqtt.tls.enabled else None,
+    )
+
+
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _specs(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> list[EngineSpec]:
+    """How to run each engine."""
+    paths = installed()
+    return [
+        EngineSpec(
+            info=engine.info,
+            path=paths[name],
+            options=asdict(engine.options),
+            python=str(chosen.python) if chosen.python else None,
+            load_timeout=chosen.load_timeout,
+            silent_timeout=chosen.silent_timeout,
+        )
+        for name, engine in engines.items()
+        for chosen in [settings.engines[name]]
+    ]
+
+
+def _limits(settings: Settings) -> PoolLimits:
+    pool = settings.pool
+    return PoolLimits(
+        max_waiting=pool.max_waiting,
+        wait_timeout=pool.wait_timeout,
+        idle_timeout=pool.idle_timeout,
+        memory=None if pool.memory is None else pool.memory * _MIB,
+        low_vram=pool.low_vram,
+    )
+
+
+def _rules(settings: Settings) -> SpeechRules:
+    text, speech = settings.text, settings.speech
+    return SpeechRules(
+        max_chars=text.max_chars,
+        segment_chars=text.segment_chars,
+        sentence_silence=text.sentence_silence,
+        speed=speech.speed,
+        volume=speech.volume,
+        buffer_seconds=settings.pool.buffer_seconds,
+        lexicon=Lexicon.read(text.lexicon) if text.lexicon else Lexicon(),
+    )
