@@ -25,6 +25,12 @@ _QUOTES = re.compile('["“”„‟«»‹›「」『』]')  # noqa: RUF001  (
 _ENDS = tuple(".!?…。！？।؟")  # noqa: RUF001  (other scripts' own)
 _MARKS = {"zh": "。", "ja": "。", "hi": "।"}
 
+_UNSAYABLE = (NotImplementedError, OverflowError, KeyError)
+"""What num2words raises at numbers that it cannot write out."""
+_LONG_NUMBER = 13
+"""Digits from which a number is read digit by digit."""
+_DIGITS = {"hi": ("शून्य", "एक", "दो", "तीन", "चार", "पाँच", "छह", "सात", "आठ", "नौ")}
+
 
 def primary(language: str) -> str:
     """The language of a tag as the model knows it: pt of pt-BR.
@@ -78,7 +84,7 @@ class Tokenizer:
             RequestError: there are more of them than the model takes.
         """
         try:
-            tokens: list[int] = self._tokenizer.encode(text.strip().lower(), lang=language)
+            tokens = self._tokens(text, language)
         except ImportError as error:
             raise EngineError(
                 ErrorCode.ENGINE_UNAVAILABLE,
@@ -92,8 +98,24 @@ class Tokenizer:
             )
         return tokens
 
+    def _tokens(self, text: str, language: str) -> list[int]:
+        text = text.strip().lower()
+        try:
+            tokens: list[int] = self._tokenizer.encode(text, lang=language)
+        except _UNSAYABLE:
+            tokens = self._tokenizer.encode(_sayable(text, language), lang=language)
+        return tokens
+
     def _token(self, vocabulary: Path, name: str) -> int:
         token: int | None = self._tokenizer.tokenizer.token_to_id(name)
         if token is None:
             raise unavailable(f"{vocabulary} is no vocabulary of XTTS v2: it has no {name}")
         return token
+
+
+def _sayable(text: str, language: str) -> str:
+    """The same without what num2words cannot do: Hindi numbers, Czech ordinals, and endless numbers."""
+    if words := _DIGITS.get(language):
+        return re.sub(r"\d", lambda digit: f" {words[int(digit[0])]} ", text)
+    text = re.sub(r"(\d)\.(?!\d)", r"\1 .", text)
+    return re.sub(rf"\d{{{_LONG_NUMBER},}}", lambda number: " ".join(number[0]), text)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LANGUAGE_TOKENS = (
     "en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi",
 )  # fmt: skip
-SPEAKERS = ("Claribel Dervla", "Camilla Holmström", "Eugenio Mataracı")
+SPEAKERS = ("Claribel Dervla", "Camilla Holmström", "Eugenio Mataracı")  # noqa: RUF001  (a real name)
 _LETTERS = [
     chr(code)
     for first, last in ((0x21, 0x7E), (0xA1, 0x17F), (0x400, 0x45F), (0x600, 0x6FF), (0x900, 0x97F))
@@ -43,10 +43,8 @@ SMALL, FULL = Sizes(), Sizes(layers=30, width=1024, heads=16, text_tokens=6681)
 
 def write(folder: Path, sizes: Sizes = SMALL, seed: int = 0) -> Path:
     """Write model.pth, config.json, vocab.json and speakers_xtts.pth."""
-    folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = _vocabulary(sizes.text_tokens)
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
-    config = _config(sizes, max(vocabulary["model"]["vocab"].values()) + 1)
+    vocabulary = json.loads(write_vocabulary(folder, sizes).read_text())
+    config = _config(sizes, len(vocabulary["model"]["vocab"]))
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     torch.manual_seed(seed)
     model = xtts.Xtts(config)
@@ -54,6 +52,13 @@ def write(folder: Path, sizes: Sizes = SMALL, seed: int = 0) -> Path:
     save_model(folder / "model.pth", model.state_dict(), config)
     torch.save({name: latents(sizes.width) for name in SPEAKERS}, folder / "speakers_xtts.pth")
     return folder
+
+
+def write_vocabulary(folder: Path, sizes: Sizes = SMALL) -> Path:
+    """Write vocab.json."""
+    path = folder / "vocab.json"
+    path.write_text(json.dumps(_vocabulary(sizes.text_tokens), ensure_ascii=False))
+    return path
 
 
 def save_model(path: Path, state: dict[str, Tensor], config: XttsConfig | None = None) -> None:
@@ -127,7 +132,7 @@ def _vocabulary(size: int) -> dict[str, Any]:
 
 @torch.no_grad()
 def _spread(model: Any) -> None:  # noqa: ANN401  (a library without types)
-    """Scale random weights so that what goes in is heard: with the usual ones all texts would sound the same."""
+    """Scale random weights so that what goes in is heard: with the usual ones all texts sound the same."""
     for name, weight in model.gpt.gpt.named_parameters():
         if name.endswith("weight") and weight.ndim == 2:
             weight.normal_(std=weight.shape[0] ** -0.5)
