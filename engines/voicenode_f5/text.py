@@ -7,6 +7,8 @@ from typing import Any
 
 _SPELLED = str.maketrans({";": ",", "“": '"', "”": '"', "‘": "'", "’": "'"})  # noqa: RUF001
 """Not in the vocabulary, or rare in it."""
+_EAST_ASIAN = "\u2e80"
+"""The first character that pypinyin may know a sound for."""
 _UNKNOWN = 0
 _CLAUSE_ENDS = re.compile(r"(?<=[;:,.!?])\s+|(?<=[；：，。！？])")  # noqa: RUF001
 _SPACES = re.compile(r"\s+")
@@ -61,7 +63,7 @@ def tokens(text: str, before: str = "") -> list[str]:
 
 def batches(text: str, limit: int) -> list[str]:
     """Cut a text into parts of at most `limit` bytes: between clauses, else words, else characters."""
-    parts = []
+    parts, text = [], text.strip()
     while size(text) > limit:
         head = text.encode()[:limit].decode(errors="ignore") or text[0]
         cut = _last(_CLAUSE_ENDS, head) or _last(_SPACES, head) or len(head)
@@ -76,7 +78,7 @@ def _last(pattern: re.Pattern[str], text: str) -> int:
 
 def _pinyin(word: str) -> list[str]:
     """One sound for each character; what is not Chinese stays as it is."""
-    if not any(map(_is_chinese, word)):
+    if all(character < _EAST_ASIAN for character in word):
         return list(word)
     from pypinyin import Style, lazy_pinyin  # noqa: PLC0415 - 53 MiB, and only Chinese needs it
 

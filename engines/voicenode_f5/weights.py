@@ -40,6 +40,7 @@ _FAMILIES = {
 _BACKBONE_BUFFERS = ("rotary_embed.",)
 _VOCODER_BUFFERS = ("feature_extractor.", "head.istft.")
 """Tables in the checkpoints that are computed here."""
+_REPLACE = f"copy your own there again, or remove it and {DOWNLOAD}"
 
 Network = TypeVar("Network", bound=nn.Module)
 Shapes = dict[str, tuple[int, ...]]
@@ -168,8 +169,8 @@ def _save(weights: Mapping[str, Tensor], path: Path) -> None:
 
 def _damaged(path: Path, error: Exception) -> Exception:
     reason = str(error).partition("\n")[0]
-    return unavailable(f"{path} is truncated or damaged ({reason}); remove it and {DOWNLOAD}")
+    return unavailable(f"{path} is truncated or damaged ({reason}); {_REPLACE}")
 
 
 def _wrong(path: Path, why: str) -> Exception:
-    return unavailable(f"{path} is not a checkpoint of this network: {why}; remove it and {DOWNLOAD}")
+    return unavailable(f"{path} is not a checkpoint of this network: {why}; {_REPLACE}")
