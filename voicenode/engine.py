@@ -112,7 +112,7 @@ class TTSEngine(ABC, Generic[Options]):
         """The voices that can be chosen; quick, without heavy imports, and possible before `load`."""
 
     def max_chars(self, language: str) -> int | None:
-        """How many characters of a language the engine can speak in one go; None where only the node's limit counts.
+        """How many characters of a language the engine speaks in one go; None where the node's limit counts.
 
         Quick, without heavy imports, and possible before `load`.
         """

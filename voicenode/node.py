@@ -170,8 +170,12 @@ class Node:
     def _info(self) -> Mapping[str, Any]:
         """What others may know of the node, and what does not change while it runs."""
         engines = {
-            name: {"description": info.description, "licence": info.licence, "version": info.version}
-            for name, info in self._processor.engines.items()
+            name: {
+                "description": engine.info.description,
+                "licence": engine.info.licence,
+                "version": engine.info.version,
+            }
+            for name, engine in self._processor.engines.items()
         }
         return {
             "name": self._settings.name,

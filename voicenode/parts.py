@@ -52,8 +52,7 @@ def build_processor(
     """
     voices = [Voice.of_engine(name, voice) for name, engine in engines.items() for voice in engine.voices()]
     catalogue = Catalogue(voices, settings.default_voice, settings.language_voices, settings.aliases)
-    infos = {name: engine.info for name, engine in engines.items()}
-    return VoiceProcessor(catalogue, pool, infos, _rules(settings))
+    return VoiceProcessor(catalogue, pool, engines, _rules(settings))
 
 
 def build_pool(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> EnginePool:

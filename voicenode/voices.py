@@ -111,6 +111,15 @@ class Catalogue:
             )
         return Choice(voice, _speaker(voice, speaker), _spoken_language(voice, language))
 
+    def find(self, name: str) -> Voice | None:
+        """The voice of this name or alias, if there is one."""
+        return self._by_name.get(name.casefold())
+
+    def speaker_of(self, language: str, engine: str) -> Voice | None:
+        """The voice of an engine that speaks a language by default, if one does."""
+        voices = [voice for voice in self._voices if voice.engine == engine]
+        return self._default_of(language, voices)
+
     def _named(self, name: str) -> Voice:
         voice = self._by_name.get(name.casefold())
         if voice is None:
@@ -119,13 +128,17 @@ class Catalogue:
 
     def _default(self, language: str | None, engine: str | None) -> Voice:
         voices = self._voices if engine is None else self._of_engine(engine)
-        for tag in (language.replace("_", "-").casefold(), base_language(language)) if language else ():
+        found = self._default_of(language, voices) if language else None
+        return found or (self.default if self.default in voices else voices[0])
+
+    def _default_of(self, language: str, voices: Sequence[Voice]) -> Voice | None:
+        for tag in (language.replace("_", "-").casefold(), base_language(language)):
             configured = self._language_voices.get(tag)
             if configured is not None and configured in voices:
                 return configured
             if found := self._speaks(tag, voices):
                 return found
-        return self.default if self.default in voices else voices[0]
+        return None
 
     def _speaks(self, tag: str, voices: Sequence[Voice]) -> Voice | None:
         """The node's default voice where it speaks `tag`, else a voice whose first language it is."""

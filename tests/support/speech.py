@@ -15,5 +15,5 @@ def catalogue() -> Catalogue:
 
 
 def processor(pool: EnginePool, **rules: Any) -> VoiceProcessor:  # noqa: ANN401
-    engines = {name: engine.info for name, engine in tone.CLASSES.items()}
+    engines = {name: engine(ToneOptions()) for name, engine in tone.CLASSES.items()}
     return VoiceProcessor(catalogue(), pool, engines, SpeechRules(**rules))

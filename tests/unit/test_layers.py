@@ -32,8 +32,9 @@ LAYERS = [
     layer("transports.wyoming transports.http transports.mdns transports.mqtt", siblings=False),
     layer("jobs cloning health runtime"),
     layer("processor"),
+    layer("cast"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine guard audio buffer report metrics sockets"),
+    layer("voices text framing engine guard audio breaker buffer report metrics sockets"),
     layer("errors"),
 ]
 
