@@ -13,8 +13,10 @@ import typer
 from voicenode import __version__
 from voicenode.cli.check import check_config, health
 from voicenode.cli.lists import discover, voices
+from voicenode.cli.models import app as models
 from voicenode.cli.output import error as print_error
 from voicenode.cli.output import examples
+from voicenode.cli.quality import app as quality
 from voicenode.cli.say import say
 from voicenode.cli.serve import serve
 from voicenode.errors import ErrorCode, VoiceServiceError
@@ -68,6 +70,8 @@ app = typer.Typer(
 )
 for _command, _lines in _EXAMPLES.items():
     app.command(epilog=examples(*_lines))(_command)
+app.add_typer(models, name="models")
+app.add_typer(quality, name="quality")
 
 
 def main() -> None:
