@@ -19,6 +19,7 @@ from voicenode_f5.blocks import (
     normalised,
     rotation,
 )
+from voicenode_f5.layers import Linear
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -60,7 +61,7 @@ class Backbone(nn.Module):
             sizes.text_rows, sizes.text_dim, sizes.text_layers, masked=masked_text
         )
         self.input_embed = InputEmbedding(sizes.mel, sizes.text_dim, sizes.dim)
-        self.proj_out = nn.Linear(sizes.dim, sizes.mel)
+        self.proj_out = Linear(sizes.dim, sizes.mel)
         self.rotary_heads = sizes.attention // HEAD if rotary_heads is None else rotary_heads
 
     @classmethod
@@ -160,7 +161,7 @@ class UNetT(Backbone):
         self.norm_out = ScaleNorm(sizes.dim)
 
     def _layer(self, sizes: Sizes, *, later: bool) -> nn.ModuleList:
-        joined = nn.Linear(2 * sizes.dim, sizes.dim, bias=False) if later else nn.Identity()
+        joined = Linear(2 * sizes.dim, sizes.dim, bias=False) if later else nn.Identity()
         attention = Attention(sizes.dim, sizes.attention, self.rotary_heads)
         feed_forward = FeedForward(sizes.dim, sizes.inner)
         return nn.ModuleList([joined, ScaleNorm(sizes.dim), attention, ScaleNorm(sizes.dim), feed_forward])

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voicenode_f5.layers import Conv1d, Embedding, Linear
+
 HEAD = 64
 """Channels of an attention head."""
 _TIME_CHANNELS = 256
@@ -24,7 +26,7 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.time_mlp = nn.Sequential(nn.Linear(_TIME_CHANNELS, dim), nn.SiLU(), nn.Linear(dim, dim))
+        self.time_mlp = nn.Sequential(Linear(_TIME_CHANNELS, dim), nn.SiLU(), Linear(dim, dim))
 
     def forward(self, time: Tensor) -> Tensor:
         half = _TIME_CHANNELS // 2
@@ -47,7 +49,7 @@ class TextEmbedding(nn.Module):
 
     def __init__(self, rows: int, dim: int, layers: int, *, masked: bool) -> None:
         super().__init__()
-        self.text_embed = nn.Embedding(rows, dim)
+        self.text_embed = Embedding(rows, dim)
         self.text_blocks = nn.Sequential(*(ConvBlock(dim, 2 * dim) for _ in range(layers)))
         self._masked = masked
 
@@ -70,11 +72,11 @@ class ConvBlock(nn.Module):
 
     def __init__(self, dim: int, inner: int) -> None:
         super().__init__()
-        self.dwconv = nn.Conv1d(dim, dim, kernel_size=7, padding=3, groups=dim)
+        self.dwconv = Conv1d(dim, dim, kernel_size=7, padding=3, groups=dim)
         self.norm = nn.LayerNorm(dim, eps=_EPSILON)
-        self.pwconv1 = nn.Linear(dim, inner)
+        self.pwconv1 = Linear(dim, inner)
         self.grn = ResponseNorm(inner)
-        self.pwconv2 = nn.Linear(inner, dim)
+        self.pwconv2 = Linear(inner, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.pwconv1(self.norm(self.dwconv(x.transpose(1, 2)).transpose(1, 2)))
@@ -102,7 +104,7 @@ class InputEmbedding(nn.Module):
 
     def __init__(self, mel: int, text: int, dim: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(2 * mel + text, dim)
+        self.proj = Linear(2 * mel + text, dim)
         self.conv_pos_embed = PositionConvolution(dim)
 
     def forward(self, noisy: Tensor, reference: Tensor, text: Tensor) -> Tensor:
@@ -116,7 +118,7 @@ class PositionConvolution(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        convolutions = (nn.Conv1d(dim, dim, kernel_size=31, groups=16, padding=15) for _ in range(2))
+        convolutions = (Conv1d(dim, dim, kernel_size=31, groups=16, padding=15) for _ in range(2))
         self.conv1d = nn.Sequential(*(layer for one in convolutions for layer in (one, nn.Mish())))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,8 +131,8 @@ class Attention(nn.Module):
 
     def __init__(self, dim: int, inner: int, rotary_heads: int) -> None:
         super().__init__()
-        self.to_q, self.to_k, self.to_v = (nn.Linear(dim, inner) for _ in range(3))
-        self.to_out = nn.ModuleList([nn.Linear(inner, dim)])
+        self.to_q, self.to_k, self.to_v = (Linear(dim, inner) for _ in range(3))
+        self.to_out = nn.ModuleList([Linear(inner, dim)])
         self._rotary_heads = rotary_heads
 
     def forward(self, x: Tensor, rotation: Rotation) -> Tensor:
@@ -155,8 +157,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, inner: int) -> None:
         super().__init__()
-        enter = nn.Sequential(nn.Linear(dim, inner), nn.GELU(approximate="tanh"))
-        self.ff = nn.Sequential(enter, nn.Identity(), nn.Linear(inner, dim))
+        enter = nn.Sequential(Linear(dim, inner), nn.GELU(approximate="tanh"))
+        self.ff = nn.Sequential(enter, nn.Identity(), Linear(inner, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.ff(x)
@@ -168,7 +170,7 @@ class Modulation(nn.Module):
 
     def __init__(self, dim: int, parts: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(dim, parts * dim)
+        self.linear = Linear(dim, parts * dim)
         self._parts = parts
 
     def forward(self, time: Tensor) -> tuple[Tensor, ...]:

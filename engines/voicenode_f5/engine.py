@@ -24,6 +24,7 @@ from voicenode_f5.voices import Recording, examples, recordings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from voicenode_f5.files import Files
     from voicenode_f5.model import Model
     from voicenode_f5.reference import Reference
 
@@ -60,12 +61,15 @@ class F5Engine(TTSEngine[F5Options]):
         """
         return [self._engine_voice(recording) for recording in self._recordings()]
 
+    def check(self) -> None:
+        self.voices()
+        _model_type()
+        self._files()
+
     def load(self) -> PcmFormat:
-        options = self.options
         self._by_id = {recording.id: recording for recording in self._recordings()}
         model_type = _model_type()
-        files = find(models_folder(options.path), options.model, options.checkpoint)
-        self._model = model_type.load(files, options)
+        self._model = model_type.load(self._files(), self.options)
         return PcmFormat(model_type.rate)
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
@@ -84,6 +88,9 @@ class F5Engine(TTSEngine[F5Options]):
         from voicenode_f5.reference import Reference  # noqa: PLC0415  (heavy)
 
         return Reference.of_recording(recordings[0], transcript or "").artefacts(self.options.model)
+
+    def _files(self) -> Files:
+        return find(models_folder(self.options.path), self.options.model, self.options.checkpoint)
 
     def _recordings(self) -> list[Recording]:
         folder = self.options.voices_dir

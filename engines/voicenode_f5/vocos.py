@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voicenode_f5.layers import Conv1d, Linear
 from voicenode_f5.mel import HOP
 
 _EPSILON = 1e-6
@@ -36,7 +37,7 @@ class Vocos(nn.Module):
 class _Backbone(nn.Module):
     def __init__(self, mel: int, dim: int, inner: int, depth: int) -> None:
         super().__init__()
-        self.embed = nn.Conv1d(mel, dim, kernel_size=7, padding=3)
+        self.embed = Conv1d(mel, dim, kernel_size=7, padding=3)
         self.norm = nn.LayerNorm(dim, eps=_EPSILON)
         self.convnext = nn.ModuleList(_ConvBlock(dim, inner) for _ in range(depth))
         self.final_layer_norm = nn.LayerNorm(dim, eps=_EPSILON)
@@ -52,10 +53,10 @@ class _Backbone(nn.Module):
 class _ConvBlock(nn.Module):
     def __init__(self, dim: int, inner: int) -> None:
         super().__init__()
-        self.dwconv = nn.Conv1d(dim, dim, kernel_size=7, padding=3, groups=dim)
+        self.dwconv = Conv1d(dim, dim, kernel_size=7, padding=3, groups=dim)
         self.norm = nn.LayerNorm(dim, eps=_EPSILON)
-        self.pwconv1 = nn.Linear(dim, inner)
-        self.pwconv2 = nn.Linear(inner, dim)
+        self.pwconv1 = Linear(dim, inner)
+        self.pwconv2 = Linear(inner, dim)
         self.gamma = nn.Parameter(torch.empty(dim))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ class _ConvBlock(nn.Module):
 class _Head(nn.Module):
     def __init__(self, dim: int, size: int) -> None:
         super().__init__()
-        self.out = nn.Linear(dim, size + 2)
+        self.out = Linear(dim, size + 2)
         self._size = size
 
     def forward(self, x: Tensor) -> Tensor:

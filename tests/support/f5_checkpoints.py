@@ -130,4 +130,4 @@ def _one(name: str, shape: tuple[int, ...]) -> Tensor:
     if len(shape) == 1:
         return 0.02 * torch.randn(shape)
     embeds = name.endswith("text_embed.weight")
-    return torch.randn(shape) * (1 if embeds else prod(shape[1:]) ** -0.5)
+    return torch.randn(shape) * (4 if embeds else prod(shape[1:]) ** -0.5)
