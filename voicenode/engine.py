@@ -119,6 +119,16 @@ class TTSEngine(ABC, Generic[Options]):
         del language
         return None
 
+    def check(self) -> None:
+        """Find out whether `load` could succeed here: what is installed, and which files there are.
+
+        No weights are loaded, but libraries may be imported; it runs in a process of its own.
+
+        Raises:
+            EngineError: as `load` would.
+        """
+        self.voices()
+
     @abstractmethod
     def load(self) -> PcmFormat:
         """Get ready to speak and tell the format of everything that will be spoken.

@@ -73,6 +73,10 @@ class XttsEngine(TTSEngine[XttsOptions]):
     def max_chars(self, language: str) -> int | None:
         return MAX_CHARS.get(language.partition("-")[0].casefold())
 
+    def check(self) -> None:
+        _import_libraries()
+        self.voices()
+
     def load(self) -> PcmFormat:
         _import_libraries()
         import torch  # noqa: PLC0415  (heavy)
