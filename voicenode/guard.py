@@ -37,7 +37,7 @@ _LEAD, _TAIL = 0.03, 0.08
 
 _LOUDNESS = 0.1
 """Root mean square of speech without its pauses, -20 dB."""
-_LEAST_GAIN, _MOST_GAIN = 0.35, 3.0
+_LEAST_GAIN, _MOST_GAIN = 0.1, 3.0
 _KNEE = 0.8
 
 

@@ -15,7 +15,7 @@ from TTS.tts.layers.xtts.perceiver_encoder import PerceiverResampler
 
 from voicenode.engine import ErrorCode, RequestError
 from voicenode_xtts.conversion import EMBEDDING, GPT_LATENT
-from voicenode_xtts.model import fill
+from voicenode_xtts.model import Unfilled, fill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ class Conditioner:
     def __init__(self, config: Mapping[str, Any], weights: Path) -> None:
         arguments = config["model_args"]
         width = arguments["gpt_n_model_channels"]
-        with torch.device("meta"):
+        with torch.device("meta"), Unfilled():
             self._encoder = ConditioningEncoder(_MELS, width, num_attn_heads=arguments["gpt_n_heads"])
             self._perceiver = PerceiverResampler(
                 dim=width, depth=2, dim_context=width, num_latents=_LATENTS, dim_head=64, heads=8, ff_mult=4

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
+from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from voicenode_xtts.conversion import convert
 from voicenode_xtts.files import MODEL, unavailable
@@ -15,10 +17,10 @@ from voicenode_xtts.text import Tokenizer
 from voicenode_xtts.vocoder import HifiGan, VocoderStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from voicenode_xtts.files import ModelFolder
     from voicenode_xtts.options import XttsOptions
@@ -72,7 +74,7 @@ def load(folder: ModelFolder, options: XttsOptions) -> Model:
     weights = folder.converted(MODEL)
     if weights is None:
         raise unavailable(f"{folder.source(MODEL)} changed while it was converted; try again")
-    with torch.device("meta"):
+    with torch.device("meta"), Unfilled():
         gpt = GPT(Sizes.of(arguments, tokenizer))
         decoder = HifiGan(arguments["decoder_input_dim"], arguments["d_vector_dim"])
     source = folder.source(MODEL) if folder.source(MODEL).is_file() else weights
@@ -82,6 +84,26 @@ def load(folder: ModelFolder, options: XttsOptions) -> Model:
     return Model(
         gpt, decoder, tokenizer, config, weights, arguments["output_sample_rate"], _scales(arguments)
     )
+
+
+class Unfilled(TorchFunctionMode):
+    """Modules that are made inside draw no random weights.
+
+    On the meta device that would cost nothing, but for the compiler that PyTorch imports to say so: seconds.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Collection[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401  (whatever the function returns)
+        del types
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def fill(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -49,7 +49,7 @@ class XttsParameters:
     """How much less likely a sound becomes once it has occurred; 1 for not at all."""
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] | None = None
     """The same seed gives the same speech; null for another one each time."""
-    length_penalty: Annotated[float, Ge(0.5), Le(2)] = 1.0
+    length_penalty: Annotated[float, Ge(0.5), Le(2)] = field(default=1.0, metadata={"without_effect": True})
     """Without effect: XTTS v2 uses it for beam search alone, which cannot be streamed."""
-    enable_text_splitting: bool = False
+    enable_text_splitting: bool = field(default=False, metadata={"without_effect": True})
     """Without effect: texts are always cut into sentences that fit the model."""

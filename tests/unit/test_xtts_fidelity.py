@@ -138,10 +138,11 @@ def test_speed_stretches_as_upstream_does(
     latents: Tensor,
     speed: float,
 ) -> None:
+    latents = latents[:20]
     with torch.inference_mode():
         stretched = torch.nn.functional.interpolate(latents.T[None], scale_factor=1 / speed, mode="linear")
         whole = reference.hifigan_decoder(stretched.transpose(1, 2), g=voice[1][None]).squeeze()
-    ours = stream(model, latents, voice[1], [16, 14], speed)
+    ours = stream(model, latents, voice[1], [16, 4], speed)
     assert ours.shape == whole.shape
     assert difference(ours, whole) < 1e-5
 
