@@ -112,6 +112,14 @@ def test_the_size_counts_what_was_converted_and_what_is_unfinished(tmp_path: Pat
     assert local.size() == size + 1200
 
 
+def test_a_model_is_converted_when_all_of_its_pickles_are(tmp_path: Path) -> None:
+    local = install(tmp_path, "xtts")
+    (local.root / "model.safetensors").touch()
+    assert not local.is_converted()
+    (local.root / "speakers_xtts.safetensors").touch()
+    assert local.is_converted()
+
+
 def test_removing_takes_all_that_was_downloaded_and_made_of_it(tmp_path: Path) -> None:
     local = install(tmp_path, "xtts")
     (local.root / "speakers_xtts.safetensors").touch()

@@ -12,7 +12,7 @@ import typer
 
 from voicenode.cli.config import ConfigOption, load_settings
 from voicenode.cli.output import JsonOption, as_json, examples, note, table, waiting
-from voicenode.errors import EngineError, ErrorCode, StoreError
+from voicenode.errors import EngineError, StoreError
 from voicenode.models import MODELS, LocalModel
 from voicenode.models.catalogue import ModelName
 from voicenode.models.errors import ModelError
@@ -65,8 +65,9 @@ def download(
     local = LocalModel.of(model, folder)
     with _keeping(folder):
         _settle_licence(model, folder, accepted=accept_license)
-        downloading.download(local, _progress, offline=offline)
-    _load_once(local)
+        changed = downloading.download(local, _progress, offline=offline)
+    if changed or not local.is_converted():
+        _load_once(local)
     note(f"{name} is ready in {local.root}.")
 
 
@@ -217,9 +218,8 @@ def _load_once(local: LocalModel) -> None:
         with waiting(f"Loading {local.model.name} once"):
             load_once(local)
     except EngineError as error:
-        if error.code is not ErrorCode.UNKNOWN_ENGINE:
-            raise
-        note(f"Warning: {error}")
+        sentence = f"{local.model.name} is downloaded and verified, but cannot be used yet: {error}"
+        raise EngineError(error.code, sentence) from error
 
 
 def _problem(local: LocalModel) -> str | None:

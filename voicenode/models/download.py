@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     """Entered with the path and the size of each file; what it gives is told how much of it is there."""
 
 
-def download(local: LocalModel, progress: Progress, *, offline: bool = False) -> None:
+def download(local: LocalModel, progress: Progress, *, offline: bool = False) -> bool:
     """Make the model whole; without any request where it is.
 
     Args:
         local: the model, and where it goes.
         progress: shows how far it is.
         offline: whether to make no request at all.
+
+    Returns:
+        Whether anything was missing or damaged.
 
     Raises:
         ModelError: a file cannot be had, there is no room, or `offline` and something is missing.
@@ -38,7 +41,7 @@ def download(local: LocalModel, progress: Progress, *, offline: bool = False) ->
     with local.alone():
         missing = local.damaged()
         if not missing:
-            return
+            return False
         if offline:
             raise ModelError(
                 f"{', '.join(missing)} of {local.model.name}: not in {local.root}, or damaged; "
@@ -46,6 +49,7 @@ def download(local: LocalModel, progress: Progress, *, offline: bool = False) ->
             )
         _require_hub(local.model.engine)
         _complete(local, [file for file in local.model.files if file.path in missing], progress)
+        return True
 
 
 def _require_hub(extra: str) -> None:

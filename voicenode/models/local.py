@@ -46,6 +46,11 @@ class LocalModel:
             return "yes"
         return "partly" if self.has_own_files() or self.unfinished.exists() else "no"
 
+    def is_converted(self) -> bool:
+        """Whether its engine has made of it what it makes once."""
+        made = (self.root / file.converted for file in self.model.files if file.converted)
+        return all(path.exists() for path in made)
+
     def size(self) -> int:
         """Bytes on the disk, what was converted included."""
         parts = (self.root / path for path in self.model.paths())
