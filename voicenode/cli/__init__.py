@@ -12,6 +12,7 @@ import typer
 
 from voicenode import __version__
 from voicenode.cli.check import check_config, health
+from voicenode.cli.doctor import doctor
 from voicenode.cli.lists import discover, voices
 from voicenode.cli.models import app as models
 from voicenode.cli.output import error as print_error
@@ -51,6 +52,10 @@ _EXAMPLES: dict[Callable[..., None], tuple[tuple[str, str], ...]] = {
     health: (
         ("voicenode health && echo ready", "the node on this machine"),
         ("voicenode health --node tcp://192.168.1.20:10200", "another one"),
+    ),
+    doctor: (
+        ("voicenode doctor", "a table"),
+        ("voicenode doctor --json", "for a program"),
     ),
 }
 
