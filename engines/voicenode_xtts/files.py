@@ -71,19 +71,23 @@ class ModelFolder:
         return self.root / f"{name}.pth"
 
     def converted(self, name: str) -> Path | None:
-        """What was made of `source`, if that is still so; None where it is to be converted."""
+        """What was made of `source`, if that is still so; None where it is to be converted.
+
+        Raises:
+            EngineError: it is damaged, and there is no source to make it again.
+        """
         stamp = self.stamp(name)
         for path in self._places(name):
-            if path.is_file():
-                told = header(path).get("__metadata__", {})
-                if told.get("layout") == LAYOUT and stamp in {None, told.get("source")}:
-                    return path
+            told = _told(path, forgiving=stamp is not None)
+            if told.get("layout") == LAYOUT and stamp in {None, told.get("source")}:
+                return path
         return None
 
     def target(self, name: str) -> Path:
-        """Where to convert to: beside the source, or in the user's cache where that is read-only."""
+        """Where to convert to: beside the source, or in the user's cache where that cannot be."""
         beside, cached = self._places(name)
-        if os.access(self.root, os.W_OK | os.X_OK):
+        is_ours = not beside.exists() or "layout" in _told(beside, forgiving=True)
+        if is_ours and os.access(self.root, os.W_OK | os.X_OK):
             return beside
         cached.parent.mkdir(parents=True, exist_ok=True)
         return cached
@@ -125,6 +129,19 @@ def header(path: Path) -> dict[str, Any]:
             raise ValueError(f"it has {path.stat().st_size} bytes instead of {size}")  # noqa: TRY301
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise unavailable(f"{path} is damaged ({_reason(error)}); remove it, and {_DOWNLOAD}") from error
+    return told
+
+
+def _told(path: Path, *, forgiving: bool) -> dict[str, str]:
+    """The metadata of a safetensors file; none of one that is not there, or, to the forgiving, is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        told: dict[str, str] = header(path).get("__metadata__", {})
+    except EngineError:
+        if not forgiving:
+            raise
+        return {}
     return told
 
 

@@ -12,6 +12,7 @@ pytest.importorskip("TTS")
 
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tests.support import xtts_checkpoint
 from voicenode.engine import EngineError, ErrorCode, PcmFormat
@@ -153,11 +154,24 @@ def test_a_truncated_checkpoint_is_named(folder: Path, name: str) -> None:
     assert not list(folder.glob(f"{path.stem}.safetensors*"))
 
 
-def test_a_truncated_conversion_is_named(folder: Path) -> None:
+def test_a_truncated_conversion_is_made_again_or_named(folder: Path, own_cache: Path) -> None:
     load(folder)
     path = folder / "model.safetensors"
     os.truncate(path, path.stat().st_size - 100)
+    load(folder)
+    for made in (path, *own_cache.rglob("model.safetensors")):
+        os.truncate(made, 1000)
+    (folder / "model.pth").unlink()
     assert "model.safetensors is damaged" in refused(folder)
+
+
+def test_a_file_of_somebody_else_is_never_overwritten(folder: Path, own_cache: Path) -> None:
+    theirs = folder / "model.safetensors"
+    save_file({"weight": torch.zeros(3)}, theirs)
+    content = theirs.read_bytes()
+    load(folder)
+    assert theirs.read_bytes() == content
+    assert list(own_cache.rglob("model.safetensors"))
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(folder: Path, tmp_path: Path) -> None:
