@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import pytest
 
-from voicenode.doctor import requirements
 from voicenode.doctor.requirements import Package, misfits, packages, why_no_pair
 
 REQUIRED = [
@@ -17,7 +18,7 @@ REQUIRED = [
 
 @pytest.fixture
 def required(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requirements.metadata, "requires", lambda _: REQUIRED)
+    monkeypatch.setattr(metadata, "requires", lambda _: REQUIRED)
 
 
 @pytest.mark.usefixtures("required")

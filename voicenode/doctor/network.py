@@ -67,7 +67,7 @@ async def mdns(loaded: LoadedSettings) -> list[Row]:
     heard = f"others heard: {', '.join(others) or 'none'}"
     if own:
         return [ok("mDNS", f"the running node is announced as {own[0]}; {heard}")]
-    if await _is_running(settings):
+    if own_id and await _is_running(settings):
         advice = "open UDP port 5353 in the firewall, give a container the host's network, or drop --no-mdns"
         return [wrong("mDNS", f"the running node is not heard; {heard}", advice)]
     return [ok("mDNS", f"the node can be announced at {', '.join(addresses)}; {heard}")]
