@@ -99,8 +99,10 @@ async def test_libraries_that_do_not_go_together_are_told_by_the_engine(odd_engi
 
 def test_a_process_that_has_the_engine_loaded_is_found() -> None:
     assert not engines._is_running("odd:Engine")
-    command = [sys.executable, "-c", "input()", "voicenode.workers.worker", "odd:Engine"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", "input('>')", "voicenode.workers.worker", "odd:Engine"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.read(1) == b">"  # it has begun
         assert engines._is_running("odd:Engine")
         assert not engines._is_running("odd:Other")
         process.communicate(b"\n")
