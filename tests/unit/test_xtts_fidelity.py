@@ -177,6 +177,7 @@ def test_a_token_is_as_likely_as_transformers_finds_it(model: Model, parameters:
     sampler = Sampler(parameters, 0, sizes, model.device)
     made = [sampler.pick(3 * torch.randn(sizes.audio_tokens)) for _ in range(30)]
     logits = 3 * torch.randn(sizes.audio_tokens)
+    logits[[1, sizes.start_audio, made[0]]] = logits.max() + torch.arange(3)
     processors = LogitsProcessorList(
         [
             RepetitionPenaltyLogitsProcessor(parameters.repetition_penalty),
