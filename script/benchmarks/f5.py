@@ -71,6 +71,7 @@ def _rows(ours: Report, upstream: Report, weights: int, folder: Path) -> list[Ro
             "ours <= 1.2",
         ),
         row(f"a sentence in {STEPS} steps, 3 s reference", lambda report: report.speech, "s"),
+        row("the same, in time of processors", lambda report: report.speech_processor, "s"),
         Row(
             name="difference of the samples",
             ours=_difference(same, theirs),

@@ -120,7 +120,7 @@ def _vocos(size: Size) -> dict[str, Tensor]:
 
 
 def _random(network: nn.Module) -> dict[str, Tensor]:
-    """Weights under which what goes in can be told from what comes out."""
+    """Weights under which a text can be told from another by how it sounds."""
     return {name: _one(name, tuple(tensor.shape)) for name, tensor in network.state_dict().items()}
 
 
@@ -129,5 +129,7 @@ def _one(name: str, shape: tuple[int, ...]) -> Tensor:
         return torch.ones(shape)
     if len(shape) == 1:
         return 0.02 * torch.randn(shape)
-    embeds = name.endswith("text_embed.weight")
-    return torch.randn(shape) * (4 if embeds else prod(shape[1:]) ** -0.5)
+    if name.endswith("text_embed.weight"):
+        return 12 * torch.randn(shape)
+    scale: float = prod(shape[1:]) ** -0.5 * (5 if name == "proj_out.weight" else 1)
+    return scale * torch.randn(shape)
