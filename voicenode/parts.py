@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__
 from voicenode.processor import SpeechRules, VoiceProcessor
+from voicenode.quality import QualityProfiles
 from voicenode.text import Lexicon
 from voicenode.transports.wyoming import WyomingServer
 from voicenode.voices import Catalogue, Voice
@@ -51,8 +52,20 @@ def build_processor(
         SetupError: the settings name a voice that there is not.
     """
     voices = [Voice.of_engine(name, voice) for name, engine in engines.items() for voice in engine.voices()]
-    catalogue = Catalogue(voices, settings.default_voice, settings.language_voices, settings.aliases)
+    catalogue = Catalogue(
+        voices,
+        settings.default_voice,
+        settings.language_voices,
+        settings.aliases,
+        settings.default_engine,
+    )
     return VoiceProcessor(catalogue, pool, engines, _rules(settings))
+
+
+def build_quality(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> QualityProfiles:
+    """The quality profiles that come with voicenode; those of the store are not loaded yet."""
+    types = {name: engine.parameters_type for name, engine in engines.items()}
+    return QualityProfiles(types, settings.default_quality)
 
 
 def build_pool(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> EnginePool:
