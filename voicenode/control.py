@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from voicenode.processor import VoiceProcessor
     from voicenode.report import SpokenReport
     from voicenode.workers.pool import EnginePool
+
+
+_log = logging.getLogger(__name__)
 
 
 class Control:
@@ -143,6 +147,15 @@ class Control:
         return {} if self.jobs is None else self.jobs.counts()
 
     def _note(self, report: SpokenReport) -> None:
+        if report.door == "jobs":  # the other doors know more of their clients, and tell it themselves
+            _log.info(
+                "jobs: voice %s, %d characters, %.2f s of audio in %.3f s: %s",
+                report.voice,
+                report.characters,
+                report.audio_seconds,
+                report.wall_seconds,
+                report.outcome,
+            )
         if report.outcome == SPOKEN:
             self._last_spoken = report
         elif report.outcome != LEFT:

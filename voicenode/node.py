@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__, parts
 from voicenode.control import Control
-from voicenode.errors import ErrorCode, RequestError
 from voicenode.lan import LanAddress
 from voicenode.runtime import RuntimeSettings
 from voicenode.sockets import host_and_port
@@ -132,17 +131,25 @@ class Node:
 
     async def _start_mqtt(self) -> None:
         from voicenode.transports.mqtt import MqttTransport  # noqa: PLC0415 - only for nodes with MQTT
+        from voicenode.transports.mqtt.discovery import Discovery  # noqa: PLC0415 - likewise
+        from voicenode.transports.mqtt.hermes import Hermes  # noqa: PLC0415 - likewise
 
+        settings, seen = self._settings.mqtt, self._seen_by_mqtt()
         jobs = parts.build_jobs(self._settings, self._store, self._processor)
         mqtt = MqttTransport(
             parts.broker(self._settings),
-            self._seen_by_mqtt(),
+            seen,
             jobs,
-            base_topic=self._settings.mqtt.base_topic,
-            session_expiry=self._settings.mqtt.session_expiry,
+            base_topic=settings.base_topic,
+            session_expiry=settings.session_expiry,
         )
+        if settings.discovery:
+            Discovery(mqtt, seen, prefix=settings.discovery_prefix)
+        hermes = Hermes(mqtt, jobs, seen.voices) if settings.hermes else None
         await jobs.start()
         self._ending.push_async_callback(mqtt.stop, 2.0)
+        if hermes is not None:
+            self._ending.push_async_callback(hermes.stop)
         self._ending.push_async_callback(jobs.close, 0)
         await mqtt.start()
         self._jobs = self._control.jobs = jobs
@@ -211,13 +218,9 @@ class Node:
 
         return self._settings.http.public_url or base_url(self._lan.current, self._http.bound[0][1])
 
-    def _url_of(self, name: str) -> str:
+    def _url_of(self, name: str) -> str | None:
+        """Where an audio file can be had; None without HTTP."""
         from voicenode.transports.http import audio_url  # noqa: PLC0415 - only for nodes with HTTP
 
         base = self._base_url()
-        if base is None:
-            what = (
-                "audio has an address only over HTTP, which http.enabled turns off; ask for another delivery"
-            )
-            raise RequestError(ErrorCode.UNSUPPORTED, what)
-        return audio_url(base, name)
+        return None if base is None else audio_url(base, name)

@@ -212,10 +212,7 @@ def as_quality(voice: Voice, speaker: str | None) -> str | None:
 
 def unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str]) -> RequestError:
     """The error for a word of a user that is none of the known ones; it tells the nearest of them."""
-    folded = {name.casefold(): name for name in known}
-    near = [
-        folded[name] for name in get_close_matches(value.casefold()[:_SHOWN_CHARS], folded, n=3, cutoff=0.5)
-    ]
+    near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     return RequestError(code, f"unknown {kind} '{_shown(value)}'{hint}")
 
@@ -255,3 +252,10 @@ def _tags(voice: Voice) -> set[str]:
 
 def _shown(value: str) -> str:
     return value if len(value) <= _SHOWN_CHARS else value[:_SHOWN_CHARS] + "\u2026"
+
+
+def _near(value: str, known: Mapping[str, str]) -> Sequence[str]:
+    """Up to three names: those that go on where `value` ends, then those that look like it."""
+    begun = sorted((name for name in known if name.startswith(value)), key=len)
+    alike = get_close_matches(value, known, n=3, cutoff=0.5)
+    return [known[name] for name in dict.fromkeys([*begun, *alike])][:3]

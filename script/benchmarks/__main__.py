@@ -4,16 +4,14 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from script.benchmarks import node, report
+from script.benchmarks import mqtt, node, report
 
-BENCHMARKS = {"node": node.measure}
+BENCHMARKS = {"node": node.measure, "mqtt": mqtt.measure}
 
 
 def main() -> None:
     """Run the benchmark that the command line names."""
-    parser = argparse.ArgumentParser(
-        prog="script/bench", description="Measures voicenode against a stock peer."
-    )
+    parser = argparse.ArgumentParser(prog="script/bench", description="Measures voicenode against a peer.")
     parser.add_argument("name", choices=BENCHMARKS)
     parser.add_argument("--json", type=Path, help="keep the result in this file, too")
     arguments = parser.parse_args()

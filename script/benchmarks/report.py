@@ -80,7 +80,7 @@ def write(path: Path, rows: Sequence[Row]) -> None:
     document = {
         "machine": machine(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "versions": {name: version(name) for name in ("voicenode", "wyoming", "espeakng-loader")}
+        "versions": {name: version(name) for name in ("voicenode", "wyoming", "paho-mqtt", "espeakng-loader")}
         | {"python": platform.python_version()},
         "rows": [row.document() for row in rows],
     }

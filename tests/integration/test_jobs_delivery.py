@@ -195,7 +195,10 @@ class TestPlaying:
     @pytest.mark.parametrize(
         ("command", "sentence"),
         [
-            ("/nowhere/aplay -q -", "The player '/nowhere/aplay -q -' failed: No such file or directory"),
+            (
+                "/nowhere/aplay -q -",
+                "The player '/nowhere/aplay' is not installed; install it, or name another in jobs.player",
+            ),
             (
                 f"{sys.executable} -c 'import sys; sys.exit(\"no sound card\")'",
                 "failed: no sound card",

@@ -159,12 +159,30 @@ async def test_what_comes_while_the_client_is_away_is_kept_for_it(mosquitto: Mos
         assert await inbox.holds(1) == [b"while away"]
 
 
+async def test_a_subscription_of_earlier_settings_does_no_harm(mosquitto: Mosquitto) -> None:
+    async with client(mosquitto, Inbox()):
+        pass
+    async with peer(mosquitto) as sender:
+        await asyncio.gather(*(sender.say("t/in", "nobody cares") for _ in range(200)))
+        inbox = Inbox()
+        other = Client(address(mosquitto), Session(client_id="c1", expiry=60, will=WILL), retry=RETRY)
+        other.subscribe("t/other", inbox)
+        other.start()
+        try:
+            await connected(other)
+            await sender.say("t/other", "hello")
+            assert await inbox.holds(1) == [b"hello"]
+        finally:
+            await other.stop(5.0, BYE)
+
+
 async def test_a_broker_that_forgot_everything_is_subscribed_to_again(tmp_path: Path) -> None:
     with Mosquitto(tmp_path / "broker") as broker:
         inbox = Inbox()
         async with client(broker, inbox) as receiver:
-            await asyncio.to_thread(broker.restart)
+            await asyncio.to_thread(broker.stop)
             await until(lambda: not receiver.connected.is_set())
+            await asyncio.to_thread(broker.start)
             await connected(receiver)
             async with peer(broker) as sender:
                 await sender.say("t/in", "hello")

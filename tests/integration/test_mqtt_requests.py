@@ -68,6 +68,15 @@ async def test_a_transaction_names_the_job_and_comes_back(peer: Peer, running: R
     assert (answer["transaction"], answer["data"]["job"]) == ("door", "door")
 
 
+async def test_where_no_audio_is_served_only_a_url_is_refused(peer: Peer, running: Running) -> None:
+    running.controls.serves_audio = False
+    await peer.subscribe(f"{running.base}/event")
+    assert (await ask(peer, running, "synthesize", text="hi"))["code"] == "unsupported"
+    answer = await ask(peer, running, "synthesize", text="hi", deliver="inline", transaction="door")
+    assert answer["status"] == "ok"
+    await peer.hear(f"{running.base}/event", event_type="completed", job="door")
+
+
 async def test_audio_comes_in_the_answer_when_asked_for(peer: Peer, running: Running) -> None:
     answer = await ask(peer, running, "synthesize", text="hi", deliver="inline", format="pcm")
     assert spell(base64.b64decode(answer["data"]["audio_b64"])) == "hi "

@@ -48,8 +48,15 @@ def pid(pool: EnginePool) -> int | None:
 async def ended(process_id: int) -> None:
     """Wait until a process is gone."""
     async with asyncio.timeout(5):
-        while psutil.pid_exists(process_id):  # noqa: ASYNC110 - the kernel offers no event for a stranger
+        while _lives(process_id):  # noqa: ASYNC110 - the kernel offers no event for a stranger
             await asyncio.sleep(0.005)
+
+
+def _lives(process_id: int) -> bool:
+    try:
+        return psutil.Process(process_id).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def test_an_engine_speaks_what_it_is_given(pool: EnginePool) -> None:
@@ -215,6 +222,13 @@ async def test_an_engine_that_loads_for_too_long_is_given_up() -> None:
     async with tone.pool(slow) as pool:
         with pytest.raises(EngineError, match="load_timeout"):
             await say(pool, "hello")
+
+
+async def test_what_an_engine_has_started_ends_with_it(pool: EnginePool) -> None:
+    async with pool.hold("tone") as turns:
+        child = int((await speak(turns, "fork")).removesuffix("fork"))
+    await pool.unload("tone")
+    await ended(child)
 
 
 async def test_an_interpreter_that_does_not_exist_is_named() -> None:

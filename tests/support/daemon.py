@@ -13,7 +13,8 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import psutil
 from wyoming.audio import AudioChunk
@@ -40,7 +41,7 @@ COMPLAINTS = re.compile(
 class Log:
     """The lines of a stream, read away as they come so that the writer never waits."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: TextIOWrapper) -> None:
         self._lines: list[str] = []
         self._ended = False
         self._changed = threading.Condition()
@@ -96,7 +97,7 @@ class Log:
 class Daemon:
     """A running `voicenode serve`; `complaints` says how many the test expects in its log."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     log: Log
     complaints: int = 0
     _uris: list[str] = field(default_factory=list)
@@ -113,6 +114,11 @@ class Daemon:
             found = (re.search(r"listening on (\S+)", line) for line in self.log.lines)
             self._uris = [match[1] for match in found if match]
         return self._uris
+
+    @property
+    def pipes(self) -> tuple[BinaryIO, BinaryIO]:
+        """Its stdin and stdout."""
+        return cast("BinaryIO", self.process.stdin), cast("BinaryIO", self.process.stdout)
 
     @property
     def ps(self) -> psutil.Process:
@@ -151,14 +157,13 @@ def daemon(
     settings: Mapping[str, Any] | None = None,
     uri: str = "tcp://127.0.0.1:0",
     mdns: bool = False,
-    stdin: int = subprocess.DEVNULL,
-    stdout: int = subprocess.DEVNULL,
+    pipes: bool = False,
     **variables: str,
 ) -> Iterator[Daemon]:
     """A daemon with a home of its own, `settings` (document as in voicenode.yaml) and the tone engine.
 
-    It may have ended when the block does; else it is ended. Its log must hold no complaint but those that the
-    test expects, and it leaves no engine.
+    With `pipes`, its stdin and stdout are the test's; else it has none. It may have ended when the block
+    does; else it is ended. Its log must hold no complaint but those that the test expects.
     """
     home.mkdir(exist_ok=True)
     config = home / "voicenode.yaml"
@@ -168,10 +173,12 @@ def daemon(
         [sys.executable, "-m", "voicenode", *command],
         cwd=home,
         env={"HOME": str(home), "PATH": os.defpath, "PYTHONPATH": python_path(), **variables},
-        stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
+        stdout=subprocess.PIPE if pipes else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     assert process.stderr
-    running = Daemon(process, Log(process.stderr))
+    running = Daemon(process, Log(TextIOWrapper(process.stderr)))
     try:
         yield running
         if process.poll() is None:

@@ -72,7 +72,7 @@ class Peer:
         self._paho.on_message = lambda _c, _u, message: self._call(self._hear, message)
         self._paho.on_publish = lambda _c, _u, mid, reason, _p: self._call(self._arrive, mid, reason)
         self._paho.on_subscribe = lambda _c, _u, mid, reasons, _p: self._call(self._arrive, mid, reasons)
-        self._paho.on_connect = self._subscribe_again
+        self._paho.on_connect = lambda *_: self._call(self._arrive, 0, None)
 
     async def __aenter__(self) -> Self:
         options: dict[str, Any] = {}
@@ -82,6 +82,8 @@ class Peer:
             options = {"clean_start": not self._keep, "properties": properties}
         await asyncio.to_thread(self._paho.connect, *self._address, **options)
         self._paho.loop_start()
+        await self._arrival(0)
+        self._paho.on_connect = self._subscribe_again
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -102,14 +104,14 @@ class Peer:
         qos: int = 1,
         retain: bool = False,
         **properties: object,
-    ) -> None:
-        """Publish bytes or text, and wait until the broker has it."""
+    ) -> Any:  # noqa: ANN401 - whatever paho tells
+        """Publish bytes or text, wait until the broker has it, and tell what it answered."""
         kept = None
         if properties:
             kept = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
             for name, value in properties.items():
                 setattr(kept, name, value)
-        await self._arrival(self._paho.publish(topic, payload, qos, retain, kept).mid)
+        return await self._arrival(self._paho.publish(topic, payload, qos, retain, kept).mid)
 
     async def ask(self, topic: str, **data: object) -> None:
         """Publish a JSON object."""
@@ -128,6 +130,10 @@ class Peer:
                         return self.heard.pop(index)
                 self._news.clear()
                 await self._news.wait()
+
+    def count(self, topic: str) -> int:
+        """Messages on a topic that were heard and not asked for."""
+        return sum(message.topic == topic for message in self.heard)
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait until something is true of what was heard."""
@@ -168,6 +174,7 @@ class Controls:
     settings: dict[str, Any]
     told: list[tuple[str, Any]]
     status: dict[str, Any]
+    serves_audio: bool = True
 
     @classmethod
     def new(cls) -> Self:
@@ -176,7 +183,7 @@ class Controls:
     def node(self, node_id: str, queue: JobQueue) -> Node:
         return Node(
             id=node_id,
-            info=lambda: {"version": "1.2.3", "api": 1},
+            info=lambda: {"name": "Kitchen", "version": "1.2.3", "api": 1},
             status=lambda: dict(self.status),
             voices=speech.catalogue,
             engines=lambda: {"tone": {"state": "ready"}},
@@ -185,7 +192,7 @@ class Controls:
             settings=lambda: dict(self.settings),
             change_settings=self._change,
             cancel_live=queue.cancel_live,
-            url_of=lambda name: f"http://node/audio/{name}",
+            url_of=lambda name: f"http://node/audio/{name}" if self.serves_audio else None,
         )
 
     async def _note(self, what: str, engine: str | None) -> None:
@@ -217,15 +224,19 @@ async def node(
     *,
     connected: bool = True,
     settings: Mapping[str, Any] | None = None,
+    prepare: Callable[[MqttTransport, Node, JobQueue], None] = lambda *_: None,
     **queue_options: Any,  # noqa: ANN401
 ) -> AsyncIterator[Running]:
-    """A node that keeps its jobs below `folder`; entering again with the same one is a restart."""
+    """A node that keeps its jobs below `folder`; entering again with the same one is a restart.
+
+    `prepare` may add to it before it starts.
+    """
     place = broker if isinstance(broker, Broker) else address(broker)
     controls = Controls.new()
     async with jobs.queue(folder, start=False, **queue_options) as queue:
-        transport = MqttTransport(
-            place, controls.node(node_id, queue), queue, retry=RETRY, **(settings or {})
-        )
+        seen = controls.node(node_id, queue)
+        transport = MqttTransport(place, seen, queue, retry=RETRY, **(settings or {}))
+        prepare(transport, seen, queue)
         await queue.start()
         await transport.start()
         try:

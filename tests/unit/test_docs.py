@@ -84,7 +84,7 @@ def test_every_link_to_a_file_or_a_heading_leads_there(path: Path) -> None:
 
 
 def test_every_kind_of_block_has_a_test_or_says_that_it_has_none() -> None:
-    tested = {"sh", "console", "wyoming", "python", "toml", "yaml"}
+    tested = {"sh", "sh mqtt", "console", "wyoming", "mqtt", "mqtt hermes", "python", "toml", "yaml"}
     assert {block.kind for block in blocks()} - tested == {"sh not-tested", "text"}
 
 

@@ -151,6 +151,13 @@ def test_quality_profiles_come_and_go() -> None:
     assert [*catalogue.with_qualities({})] == VOICES
 
 
+def test_a_name_that_was_not_finished_is_answered_with_its_endings_first() -> None:
+    names = ("en-us", "te", "tn", "nl", "en-gb-x-rp")
+    voices = [Voice(f"espeak-{name}", "espeak", name, name, ("en",)) for name in names]
+    with pytest.raises(RequestError, match="mean 'espeak-en-us' or 'espeak-en-gb-x-rp'"):
+        Catalogue(voices, "espeak-en-us").choose("espeak-en")
+
+
 def test_a_very_long_name_is_not_repeated_whole(catalogue: Catalogue) -> None:
     with pytest.raises(RequestError) as raised:
         catalogue.choose("x" * 1_000_000)

@@ -15,6 +15,7 @@ from voicenode.cli.check import check_config, health
 from voicenode.cli.doctor import doctor
 from voicenode.cli.lists import discover, voices
 from voicenode.cli.models import app as models
+from voicenode.cli.mqtt import app as mqtt
 from voicenode.cli.output import error as print_error
 from voicenode.cli.output import examples
 from voicenode.cli.quality import app as quality
@@ -77,6 +78,7 @@ for _command, _lines in _EXAMPLES.items():
     app.command(epilog=examples(*_lines))(_command)
 app.add_typer(models, name="models")
 app.add_typer(quality, name="quality")
+app.add_typer(mqtt, name="mqtt")
 
 
 def main() -> None:

@@ -49,6 +49,10 @@ class Player:
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
             return await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=null, stderr=pipe)
+        except FileNotFoundError:
+            program = self._command[0]
+            what = f"The player '{program}' is not installed; install it, or name another in jobs.player"
+            raise SetupError(ErrorCode.PLAYER_FAILED, what) from None
         except OSError as error:
             raise self._error(error.strerror or str(error)) from error
 

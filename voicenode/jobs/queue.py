@@ -217,7 +217,9 @@ class JobQueue:
 
     async def _accept(self, new: Job, text: str) -> tuple[Job, bool]:
         async with self._records.alone(new.id):
-            known = await self._find(new.id)
+            # Most are new, and need not be looked for on the disk.
+            may_be_known = new.id in self._runner.entries or new.id in self._retention
+            known = await self._find(new.id) if may_be_known else None
             if known is not None:
                 return await self._accept_again(known, new), False
             if len(self._runner.entries) >= self._limits.max_queued:

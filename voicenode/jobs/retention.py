@@ -56,6 +56,10 @@ class Retention:
         for file in [file for file in self._owners if self.folder.path(file) is None]:
             await self._note_evicted(file)
 
+    def __contains__(self, job_id: str) -> bool:
+        """Whether a final job of this id is kept."""
+        return job_id in self._jobs
+
     async def keep(self, job: Job) -> None:
         """Keep a job that is final and stored."""
         if job.audio and job.audio.file:

@@ -11,15 +11,13 @@ that nothing refers to yet, and files that nothing refers to any more go afterwa
 
 from __future__ import annotations
 
-import os
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from voicenode.errors import ConflictError, ErrorCode, StoreError, VoiceServiceError
 from voicenode.stores.attachments import Attachments, flush
+from voicenode.stores.drafts import Draft, flush_all
 from voicenode.stores.index import Index
 from voicenode.stores.lock import FileLock
 from voicenode.stores.record import (
@@ -31,7 +29,6 @@ from voicenode.stores.record import (
     dump,
     is_record,
     load,
-    parse,
     record_name,
 )
 from voicenode.stores.store import Document
@@ -63,6 +60,35 @@ class Delete:
 
 Outcome = Document | Exception | None
 """The document that was put or deleted, none where there was nothing to delete, or why it failed."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One operation on its way to an outcome."""
+
+    operation: Put | Delete
+    record: Record | None
+    """What is there."""
+    draft: Draft | None = None
+    outcome: Outcome = None
+    garbage: set[str] = field(default_factory=set)
+    """Files that nothing refers to afterwards."""
+
+    def carry_on(self, step: Callable[[_Attempt], None]) -> None:
+        """Take the next step, unless an earlier one failed."""
+        if isinstance(self.outcome, Exception):
+            return
+        try:
+            step(self)
+        except OSError as error:
+            self._fail(StoreError.of(error, f"{self.operation.key!r} cannot be written"))
+        except (VoiceServiceError, TypeError, ValueError, RecursionError) as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.outcome = error
+        if isinstance(self.operation, Put):
+            self.garbage = {each.file for each in self.operation.attach.values() if each}
 
 
 class Collection:
@@ -103,17 +129,19 @@ class Collection:
 
     def commit(self, operations: Sequence[Put | Delete]) -> list[Outcome]:
         """Carry out or fail each operation; their keys differ, and the directory is flushed once for all."""
-        garbage: set[str] = set()
         try:
             with self._held():
-                records = [self._index.read(operation.key) for operation in operations]
-                attempt = partial(self._attempt, garbage)
-                outcomes = list(self._flushers.map(attempt, operations, records))
+                attempts = [_Attempt(operation, self._index.read(operation.key)) for operation in operations]
+                for attempt in attempts:
+                    attempt.carry_on(self._lay_out)
+                flush_all([attempt.draft for attempt in attempts if attempt.draft], self._flushers)
+                for attempt in attempts:
+                    attempt.carry_on(self._conclude)
                 flush(self._directory)
-                self._attachments.remove(garbage)
+                self._attachments.remove(file for attempt in attempts for file in attempt.garbage)
         except OSError as error:
             return [StoreError.of(error, f"{each.key!r} cannot be written") for each in operations]
-        return outcomes
+        return [attempt.outcome for attempt in attempts]
 
     def put_with_files(self, put: Put, files: Mapping[str, bytes | Path | None]) -> Document | None:
         """Carry out a put that attaches or removes files."""
@@ -145,54 +173,29 @@ class Collection:
                 for problem in self._problems(name)
             ]
 
-    def _attempt(self, garbage: set[str], operation: Put | Delete, record: Record | None) -> Outcome:
-        """Carry out one operation; `garbage` takes the files that nothing refers to afterwards."""
-        try:
-            _check(operation, record)
-            if isinstance(operation, Put):
-                return self._put(operation, record, garbage)
-            return self._delete(record, garbage)
-        except OSError as error:
-            failure: Exception = StoreError.of(error, f"{operation.key!r} cannot be written")
-        except (VoiceServiceError, TypeError, ValueError, RecursionError) as error:
-            failure = error
-        if isinstance(operation, Put):
-            garbage.update(each.file for each in operation.attach.values() if each)
-        return failure
+    def _lay_out(self, attempt: _Attempt) -> None:
+        """Write what a put writes, under another name."""
+        put, record = attempt.operation, attempt.record
+        _check(put, record)
+        if isinstance(put, Put):
+            before = record.live() if record else None
+            attachments = {**(record.attachments if record and before else {}), **put.attach}
+            kept = {name: each for name, each in attachments.items() if each}
+            document = Document(put.key, before.revision + 1 if before else 1, put.value, put.expires_at)
+            attempt.draft = Draft(self._directory, record_name(put.key), dump(document, kept))
 
-    def _put(self, put: Put, record: Record | None, garbage: set[str]) -> Document:
-        before = record.live() if record else None
-        attachments = {**(record.attachments if record and before else {}), **put.attach}
-        kept = {name: each for name, each in attachments.items() if each}
-        document = Document(put.key, before.revision + 1 if before else 1, put.value, put.expires_at)
-        written = self._write(record_name(put.key), dump(document, kept))
-        if record:
-            garbage.update(record.files - written.files)
-        assert written.document  # noqa: S101 - for the type checker: it was just made from one
-        return written.document
-
-    def _delete(self, record: Record | None, garbage: set[str]) -> Document | None:
-        document = record.live() if record else None
-        if record and document:
+    def _conclude(self, attempt: _Attempt) -> None:
+        """Let an operation happen."""
+        record = attempt.record
+        files: set[str] = record.files if record else set()
+        if attempt.draft:
+            written = self._index.remember(record_name(attempt.operation.key), attempt.draft.publish())
+            attempt.garbage = files - written.files
+            attempt.outcome = written.document
+        elif record and (document := record.live()):
             self._remove(record)
-            garbage.update(record.files)
-        return document
-
-    def _write(self, name: str, contents: bytes) -> Record:
-        temporary = self._directory / f".{name}{TEMPORARY}"
-        try:
-            with open(temporary, "wb", opener=_private) as file:
-                file.write(contents)
-                file.flush()
-                # The kernel stamps in ticks of milliseconds; this stamp no other put has.
-                os.utime(file.fileno(), ns=(now := time.time_ns(), now))
-                os.fsync(file.fileno())
-                record = parse(name, os.fstat(file.fileno()), contents)
-            temporary.rename(self._directory / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        return self._index.remember(name, record)
+            attempt.garbage = files
+            attempt.outcome = document
 
     def _remove(self, record: Record) -> None:
         name = record_name(record.key)
@@ -262,7 +265,3 @@ def _reporting(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise StoreError.of(error, what) from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, TypeVarTuple
 
 from voicenode.stores.collection import Collection, Delete, Outcome, Put
+from voicenode.stores.drafts import SIDE_BY_SIDE
 from voicenode.stores.store import Document, Store
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ Result = TypeVar("Result")
 
 _BATCH = 100
 """The most operations that are flushed together: other processes wait for the lock meanwhile."""
-
-_FLUSHERS = 8
-"""Writes that wait for the disk side by side: their waits then become one."""
 
 _COLLECTION = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -44,7 +42,7 @@ class FileStore(Store):
         self._poll = poll
         self._collections: dict[str, Collection] = {}
         self._readers = ThreadPoolExecutor(4, "store-reader")
-        self._writers = ThreadPoolExecutor(1 + _FLUSHERS, "store-writer")
+        self._writers = ThreadPoolExecutor(1 + SIDE_BY_SIDE, "store-writer")
         self._turn = asyncio.Lock()
         self._batches: dict[str, _Batch] = {}
         self._watchers: defaultdict[str, list[_Watcher]] = defaultdict(list)

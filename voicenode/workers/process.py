@@ -140,7 +140,8 @@ class EngineProcess:
         # Not `Process.kill`, which would collect a dead child before asyncio does, and lose its exit status.
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
+                # With all that the engine has started: the process leads a group of its own.
+                os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         self._writer.close()
         if self._reading is not None and self._reading is not asyncio.current_task():

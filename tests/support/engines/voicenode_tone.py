@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 from voicenode.engine import (
     EngineError,
@@ -39,6 +40,8 @@ class ToneOptions:
     chunk_chars: int = 5
     char_seconds: float = 0.0
     """How long the engine computes for each character."""
+    diary: str = ""
+    """A file that gets a line for each text that is spoken."""
 
 
 class ToneEngine(TTSEngine[ToneOptions]):
@@ -64,26 +67,44 @@ class ToneEngine(TTSEngine[ToneOptions]):
         return PcmFormat(self.options.rate)
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
+        if self.options.diary:
+            with Path(self.options.diary).open("a") as diary:
+                diary.write(f"{segment.text}\n")
         for word in segment.text.split(" "):
-            if word in {"sayerror", self.options.fail_at}:
-                raise EngineError(ErrorCode.ENGINE_FAILED, "told to fail")
-            if word == "refuse":
-                raise RequestError(ErrorCode.BAD_REQUEST, "told to refuse")
-            if word == "crash":
-                raise ZeroDivisionError("told to crash")
-            if word == "die":
-                os._exit(7)
-            if word == "hang":
-                stop.wait(FOREVER)
-            if word == "deaf":
-                try:
-                    yield from self._speak(word, stop)
-                finally:  # whenever it is told to stop, it does not
-                    time.sleep(FOREVER)
-            if word == "progress":
-                while not stop.wait(0.01):
-                    yield b""
+            self._fail(word)
+            yield from self._linger(word, stop)
             yield from self._speak(word + " ", stop)
+
+    def _fail(self, word: str) -> None:
+        if word in {"sayerror", self.options.fail_at}:
+            raise EngineError(ErrorCode.ENGINE_FAILED, "told to fail")
+        if word == "refuse":
+            raise RequestError(ErrorCode.BAD_REQUEST, "told to refuse")
+        if word == "crash":
+            raise ZeroDivisionError("told to crash")
+        if word == "die":
+            os._exit(7)
+
+    def _linger(self, word: str, stop: Event) -> Iterator[bytes]:
+        if word == "fork":
+            yield self._fork()
+        if word == "hang":
+            stop.wait(FOREVER)
+        if word == "deaf":
+            try:
+                yield from self._speak(word, stop)
+            finally:  # whenever it is told to stop, it does not
+                time.sleep(FOREVER)
+        if word == "progress":
+            while not stop.wait(0.01):
+                yield b""
+
+    def _fork(self) -> bytes:
+        """Leave a process behind, and spell its number."""
+        child = os.fork()
+        if not child:
+            time.sleep(FOREVER)
+        return array("h", [ord(digit) for digit in str(child) for _ in range(FRAMES_PER_CHAR)]).tobytes()
 
     def _speak(self, text: str, stop: Event) -> Iterator[bytes]:
         for start in range(0, len(text), self.options.chunk_chars):

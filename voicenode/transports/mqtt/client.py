@@ -93,10 +93,7 @@ class Client:
             task.cancel()
         if (connection := self._connection) is not None:
             self.publish(last_words)
-            everything = asyncio.gather(*(outgoing.taken for outgoing in (*self._sent, *self._waiting)))
-            first: set[asyncio.Future[Any]] = {everything, connection.ended}
-            await asyncio.wait(first, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-            everything.cancel()
+            await self._arrival(connection, grace)
             self._leaving = True
             await connection.close()
         tasks = self._handling | ({self._running} if self._running else set())
@@ -123,6 +120,16 @@ class Client:
         self._waiting.append(outgoing)
         self._pump()
         return outgoing.taken
+
+    async def _arrival(self, connection: Connection, limit: float) -> None:
+        """Wait for all that is on its way, but not past the end of the connection."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                for outgoing in (*self._sent, *self._waiting):
+                    if connection.ended.done():
+                        break
+                    either: set[asyncio.Future[Any]] = {outgoing.taken, connection.ended}
+                    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
     async def _run(self) -> None:
         delay = self._first_delay
@@ -183,8 +190,11 @@ class Client:
         return True
 
     def _received(self, message: Message) -> None:
+        if self._draining:  # what is left unacknowledged is for the next start
+            return
         handler = self._handler(message.topic)
-        if self._draining or handler is None:  # what is left unacknowledged is for the next start
+        if handler is None:  # the broker remembers what the node subscribed to with other settings
+            message.ack()
             return
         task = asyncio.create_task(self._handle(handler, message), name=f"mqtt message on {message.topic}")
         self._handling.add(task)

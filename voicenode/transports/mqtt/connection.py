@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from voicenode.transports.mqtt.driver import Driver
 from voicenode.transports.mqtt.packets import MAX_PAYLOAD, Message
 from voicenode.transports.mqtt.refusals import ConnectError, UnsupportedVersionError, refusal
-from voicenode.transports.mqtt.sockets import close_left_open, tls_context
+from voicenode.transports.mqtt.sockets import BufferedSocket, close_left_open, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,6 @@ _MAX_PACKET = 64 * 1024 * 1024
 """Bytes: a broker that speaks MQTT 5 keeps larger messages to itself."""
 _MAX_DECODED = MAX_PAYLOAD + 1024 * 1024
 """Bytes of a delivered packet, its topic and properties included."""
-_RECEIVED_AT_ONCE = 64 * 1024
 
 
 class Connection:
@@ -130,7 +129,7 @@ class Connection:
         self.driver.detach()
         if (sock := self._paho.socket()) is not None:
             sock.close()
-        self._end("it was closed")
+        self._end("the connection was lost")
 
     async def close(self) -> None:
         """Take leave, so that the will is not published."""
@@ -142,7 +141,7 @@ class Connection:
         client = _Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._session.client_id,
-            clean_session=None if self.version5 else False,
+            clean_session=None if self.version5 else not self._session.expiry,
             protocol=MQTTv5 if self.version5 else MQTTv311,
             transport=self._broker.transport,
             reconnect_on_failure=False,
@@ -179,11 +178,10 @@ class Connection:
 
     def _attach(self) -> None:
         sock, driver = self._paho.socket(), self.driver
-        if sock is None:
+        if not isinstance(sock, BufferedSocket):
             raise ConnectError(f"{self._broker} closed the connection at once")
         # Not before: what is sent by `connect` shall be sent by the thread that calls it.
-        self._paho.on_socket_register_write = lambda *_: driver.await_writable()
-        self._paho.on_socket_unregister_write = lambda *_: driver.await_nothing()
+        self._paho.on_socket_register_write = lambda *_: driver.want_write()
         self._paho.on_socket_close = lambda *_: driver.detach()
         driver.attach(sock)
 
@@ -260,17 +258,16 @@ class Connection:
 
 
 class _Client(Client):
-    """paho's client, which would hold up the loop with a message of tens of megabytes.
+    """paho's client with a better socket, and without its copies of what nobody wants.
 
-    It reads all that is there in one go, and copies what it decodes several times. Should a later version no
-    longer call these methods, that is all that changes.
+    Both methods are its own affair: should a later version no longer call them, it is slower and that is all.
     """
 
-    def _sock_recv(self, bufsize: int) -> bytes:
-        return super()._sock_recv(min(bufsize, _RECEIVED_AT_ONCE))
+    def _create_socket(self) -> BufferedSocket:
+        return BufferedSocket(super()._create_socket())
 
     def _handle_publish(self) -> MQTTErrorCode:
-        # The payload is the end of the packet, and nobody wants more of it than this.
+        # The payload is the end of the packet. paho copies all of it several times.
         del self._in_packet["packet"][_MAX_DECODED:]
         return super()._handle_publish()
 

@@ -115,6 +115,9 @@ class Requests:
         if not message.payload:  # as blank as a text can be, which is spoken as a little silence
             data["text"] = ""
         request = JobRequest.of(data)
+        if request.deliver == "url" and self._node.url_of("") is None:
+            what = "audio has a URL only where http.enabled is true; ask for another delivery"
+            raise RequestError(ErrorCode.UNSUPPORTED, what)
         if message.expires_s is not None and (
             request.expires_s is None or message.expires_s < request.expires_s
         ):

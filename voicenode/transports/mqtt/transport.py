@@ -102,8 +102,9 @@ class MqttTransport:
             await asyncio.wait(self._tasks)
 
     async def _greet(self) -> None:
-        self.client.publish(self._online)
         await self.retained.publish_all()
+        # Last, for until then the broker still tells of the node's earlier life.
+        self.client.publish(self._online)
 
     async def _tell_events(self) -> None:
         with self._queue.changes() as changes:

@@ -24,7 +24,7 @@ class Views:
     """
 
     topics: Topics
-    url_of: Callable[[str], str]
+    url_of: Callable[[str], str | None]
 
     def job(self, job: Job) -> dict[str, Any]:
         """All that may be known of a job."""
@@ -68,7 +68,7 @@ class Views:
         }
         if job.options.deliver == "topic":
             audio["topic"] = self.topics.audio(job.id)
-        elif job.audio.file is not None:
+        elif job.options.deliver == "url" and job.audio.file is not None:
             audio["url"] = self.url_of(job.audio.file)
         return {**spoken, **audio}
 

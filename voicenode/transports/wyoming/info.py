@@ -5,7 +5,9 @@ Home Assistant reads only the first program, polls every 30 seconds, and fails o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wyoming.info import Attribution, Info, TtsProgram, TtsVoice, TtsVoiceSpeaker
 
 from voicenode.framing import Frame, encode
 
@@ -34,27 +36,25 @@ class Description:
 
 
 def _info(name: str, version: str, voices: Iterable[Voice]) -> bytes:
-    program = _artifact(name, version, "voicenode", f"Voice node {name}") | {
-        "voices": [_voice(voice, version) for voice in voices if voice.advertised],
-        "supports_synthesize_streaming": True,
-    }
-    others = ("asr", "handle", "intent", "wake", "mic", "snd")
-    return encode(Frame("info", {"tts": [program]} | {domain: [] for domain in others}))
+    program = TtsProgram(
+        name=name,
+        attribution=Attribution(name="voicenode", url=""),
+        installed=True,
+        description=f"Voice node {name}",
+        version=version,
+        voices=[_voice(voice, version) for voice in voices if voice.advertised],
+        supports_synthesize_streaming=True,
+    )
+    return encode(Frame("info", Info(tts=[program]).event().data))
 
 
-def _voice(voice: Voice, version: str) -> dict[str, Any]:
-    described = _artifact(voice.name, version, voice.engine, voice.description)
-    described["languages"] = list(voice.languages)
-    if voice.speakers:
-        described["speakers"] = [{"name": speaker} for speaker in voice.speakers]
-    return described
-
-
-def _artifact(name: str, version: str, author: str, description: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "attribution": {"name": author, "url": ""},
-        "installed": True,
-        "description": description,
-        "version": version,
-    }
+def _voice(voice: Voice, version: str) -> TtsVoice:
+    return TtsVoice(
+        name=voice.name,
+        attribution=Attribution(name=voice.engine, url=""),
+        installed=True,
+        description=voice.description,
+        version=version,
+        languages=list(voice.languages),
+        speakers=[TtsVoiceSpeaker(name=speaker) for speaker in voice.speakers] or None,
+    )
