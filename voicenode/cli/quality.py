@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from voicenode.stores.store import Store
 
 app = typer.Typer(
-    help="List and change quality profiles, which say how an engine speaks.",
+    help="List and change how engines speak.",
     epilog=examples(
         ("voicenode quality list", "all there are"),
         ("voicenode quality set calm --engine xtts temperature=0.6", "one of your own"),
