@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from voicenode.audio import PcmFormat
     from voicenode.engine import TTSEngine
+    from voicenode.quality import QualityProfile, QualityProfiles
     from voicenode.report import Observer
     from voicenode.voices import Catalogue, Choice, Voice
     from voicenode.workers.pool import EnginePool
@@ -55,6 +56,8 @@ class SynthesisRequest:
     speaker: str | None = None
     language: str | None = None
     engine: str | None = None
+    quality: str | None = None
+    """The name of a quality profile of the voice's engine."""
     speed: float | None = None
     """1.0 is the voice's natural speed."""
     volume: float | None = None
@@ -110,6 +113,11 @@ class Speech:
         return self._cast.choice.voice
 
     @property
+    def quality(self) -> str | None:
+        """The quality profile in which it is spoken; None for the engine's own ways."""
+        return self._cast.choice.quality
+
+    @property
     def warning(self) -> str | None:
         """Why another voice than the chosen one speaks; None while it does not."""
         return self._cast.warning
@@ -135,8 +143,11 @@ class VoiceProcessor:
         pool: EnginePool,
         engines: Mapping[str, TTSEngine[Any]],
         rules: SpeechRules,
+        quality: QualityProfiles,
+        *,
         observers: Iterable[Observer] = (),
     ) -> None:
+        self.quality = quality
         self.catalogue = catalogue
         self.engines = engines
         self.observers = list(observers)
@@ -188,8 +199,16 @@ class VoiceProcessor:
     def _choices(self, request: SynthesisRequest) -> list[Choice]:
         """Who may speak, the chosen voice first."""
         choice = self.catalogue.choose(request.voice, request.speaker, request.language, request.engine)
+        if request.quality:
+            choice = replace(choice, quality=request.quality)
         named = bool(request.voice or request.engine)
-        return list(candidates(self.catalogue, self._rules.fallback, choice, named=named))
+        found = candidates(self.catalogue, self._rules.fallback, choice, named=named)
+        return [self._in_quality(choice) for choice in found]
+
+    def _in_quality(self, choice: Choice) -> Choice:
+        """With the profile that was asked for, or the voice's, or the node's; who steps in is asked for none."""
+        profile = self.quality.resolve(choice.voice.engine, choice.quality, choice.voice.quality)
+        return replace(choice, quality=profile.name if profile else None)
 
     def _cast(self, request: SynthesisRequest, choices: Sequence[Choice]) -> Cast:
         return Cast(
@@ -275,13 +294,16 @@ class VoiceProcessor:
                 return
 
     def _segment(self, request: SynthesisRequest, text: str, choice: Choice, *, ssml: bool) -> Segment:
+        profile = self.quality.resolve(choice.voice.engine, choice.quality)
+        speeds = (request.speed, profile.speed if profile else None)
         return Segment(
             text=text,
             voice=choice.voice.id,
             language=choice.language,
             speaker=choice.speaker,
-            speed=self._rules.speed if request.speed is None else request.speed,
+            speed=next((speed for speed in speeds if speed is not None), self._rules.speed),
             ssml=ssml,
+            parameters=profile.parameters if profile else {},
         )
 
     def _texts(

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Self
 
 from voicenode.engine import EngineVoice
-from voicenode.errors import ErrorCode, RequestError, SetupError
+from voicenode.errors import EngineError, ErrorCode, RequestError, SetupError
 
 _SHOWN_CHARS = 60
 """Characters of a user's word that an error message repeats."""
@@ -65,6 +65,7 @@ class Catalogue:
         aliases: another name -> the name of a voice.
         default_engine: the engine whose voice speaks when nothing else decides, if it has one; None for
             that of `default_voice`.
+        unavailable: engine -> what it lacks; whoever asks for its voices is told that.
 
     Raises:
         SetupError: a name in the arguments is not a voice.
@@ -76,8 +77,11 @@ class Catalogue:
         default_voice: str,
         language_voices: Mapping[str, str] | None = None,
         aliases: Mapping[str, str] | None = None,
+        *,
         default_engine: str | None = None,
+        unavailable: Mapping[str, str] | None = None,
     ) -> None:
+        self._unavailable = unavailable or {}
         self._voices = tuple(voices)
         self._by_name = {voice.name.casefold(): voice for voice in self._voices}
         named = {alias: self._configured(f"aliases.{alias}", name) for alias, name in (aliases or {}).items()}
@@ -127,6 +131,7 @@ class Catalogue:
 
         Raises:
             RequestError: no such voice, speaker or engine, or the voice is another engine's.
+            EngineError: the engine is there, and lacks what it needs to be offered.
         """
         voice = self._named(name) if name else self._default(language or None, engine or None)
         if engine and voice.engine != engine:
@@ -158,6 +163,7 @@ class Catalogue:
     def _named(self, name: str) -> Voice:
         voice = self._by_name.get(name.casefold())
         if voice is None:
+            self._explain(name.casefold().partition("-")[0])
             raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, list(self._by_name))
         return voice
 
@@ -189,14 +195,21 @@ class Catalogue:
     def _of_engine(self, engine: str) -> Sequence[Voice]:
         voices = [voice for voice in self._voices if voice.engine == engine]
         if not voices:
+            self._explain(engine)
             engines = sorted({voice.engine for voice in self._voices})
             raise unknown(ErrorCode.UNKNOWN_ENGINE, "engine", engine, engines)
         return voices
 
+    def _explain(self, engine: str) -> None:
+        """Raise EngineError if this engine would be offered, but for what it lacks."""
+        if engine in self._unavailable:
+            what = f"engine '{engine}' is not available: {self._unavailable[engine]}"
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
+
     def _configured(self, setting: str, name: str) -> Voice:
         try:
             return self._named(name)
-        except RequestError as error:
+        except (RequestError, EngineError) as error:
             raise SetupError(ErrorCode.BAD_SETTINGS, f"{setting}: {error}") from error
 
 

@@ -9,6 +9,7 @@ from tests.support.engines.voicenode_tone import RATE, ToneOptions, spell
 from voicenode.cast import FallbackRules
 from voicenode.errors import EngineError, ErrorCode, RequestError
 from voicenode.processor import SpeechRules, SynthesisRequest, VoiceProcessor
+from voicenode.quality import QualityProfiles
 from voicenode.voices import Catalogue, Voice
 from voicenode.workers.pool import EnginePool
 
@@ -33,7 +34,8 @@ async def node(
     own = Voice("tone2-own", "tone2", "own", "A voice that tone2 alone has", ("en-US",))
     async with tone.pool(*specs) as pool:
         catalogue = Catalogue([*voices, own], "tone2-plain")
-        yield VoiceProcessor(catalogue, pool, engines, SpeechRules(fallback=fallback)), pool
+        quality = QualityProfiles({name: engine.parameters_type for name, engine in engines.items()})
+        yield VoiceProcessor(catalogue, pool, engines, SpeechRules(fallback=fallback), quality), pool
 
 
 async def say(processor: VoiceProcessor, text: str, **fields: str) -> tuple[str, str, str | None]:
