@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from voicenode.audio import PcmFormat
     from voicenode.engine import TTSEngine
-    from voicenode.quality import QualityProfile, QualityProfiles
+    from voicenode.quality import QualityProfiles
     from voicenode.report import Observer
     from voicenode.voices import Catalogue, Choice, Voice
     from voicenode.workers.pool import EnginePool
@@ -206,7 +206,7 @@ class VoiceProcessor:
         return [self._in_quality(choice) for choice in found]
 
     def _in_quality(self, choice: Choice) -> Choice:
-        """With the profile that was asked for, or the voice's, or the node's; who steps in is asked for none."""
+        """With the profile that was asked for, else the voice's, else the node's; who steps in has its own."""
         profile = self.quality.resolve(choice.voice.engine, choice.quality, choice.voice.quality)
         return replace(choice, quality=profile.name if profile else None)
 

@@ -223,11 +223,11 @@ def as_quality(voice: Voice, speaker: str | None) -> str | None:
     return speaker if voice.speakers_are_qualities else None
 
 
-def unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str]) -> RequestError:
+def unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str], *, of: str = "") -> RequestError:
     """The error for a word of a user that is none of the known ones; it tells the nearest of them."""
     near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    return RequestError(code, f"unknown {kind} '{_shown(value)}'{hint}")
+    return RequestError(code, f"unknown {kind} '{_shown(value)}'{of}{hint}")
 
 
 def _with_qualities(voice: Voice, names: Sequence[str]) -> Voice:
@@ -243,7 +243,7 @@ def _speaker(voice: Voice, speaker: str | None) -> str | None:
     for name in known:
         if name.casefold() == speaker.casefold():
             return name
-    raise unknown(ErrorCode.UNKNOWN_SPEAKER, f"speaker of voice '{voice.name}'", speaker, known)
+    raise unknown(ErrorCode.UNKNOWN_SPEAKER, "speaker", speaker, known, of=f" of voice '{voice.name}'")
 
 
 def _spoken_language(voice: Voice, language: str | None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from statistics import median, quantiles
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 from espeakng_loader import get_library_path
 
 from script.benchmarks import servers
-from script.benchmarks.listening import Heard, describe, hang_up, listen
+from script.benchmarks.listening import Heard, hang_up, listen
 from script.benchmarks.raw_espeak import first_audio, open_library
 from script.benchmarks.report import Row
 
@@ -29,7 +31,6 @@ ENDLESS = SENTENCE * 300
 ROUNDS = 100
 CLIENTS = 32
 CROWDS = 5
-DESCRIBE_INTERVAL = 0.05
 WARM, MANY = 200, 2000
 
 
@@ -169,18 +170,14 @@ def _slowest_describe(crowds: Sequence[_Crowd]) -> float:
 
 
 async def _listen_together(server: Server) -> _Crowd:
-    describes: list[float] = []
-
-    async def keep_asking() -> None:
-        while True:
-            describes.append(await describe(server))
-            await asyncio.sleep(DESCRIBE_INTERVAL)
-
-    asking = asyncio.create_task(keep_asking())
+    asking = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "script.benchmarks.asking", str(server.port)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
     heard = await asyncio.gather(*(listen(server, LONG) for _ in range(CLIENTS)))
-    asking.cancel()
-    await asyncio.wait([asking])
-    return _Crowd(heard, describes)
+    answers, _ = await asking.communicate(b"\n")
+    return _Crowd(heard, json.loads(answers))
 
 
 async def _growth() -> Row:

@@ -182,12 +182,31 @@ async def test_the_hermes_conversation_goes_as_it_is_shown(
         await made[0].stop()
 
 
+async def test_the_example_for_home_assistant_plays_what_say_has_spoken(peer: Peer) -> None:
+    _, play = yaml.safe_load((EXAMPLES / "home-assistant.yaml").read_text())["automation"]
+    await peer.subscribe(f"{BASE}/event")
+    await peer.say(f"{BASE}/request/synthesize", json.dumps({"text": "Dinner is ready."}))
+    event = await peer.hear(f"{BASE}/event", event_type="completed", transaction=None)
+    (new, spoken), (action, wait) = play["conditions"], play["actions"]
+    for before, wanted in (("unknown", "True"), ("unavailable", "False")):
+        assert render(new, trigger={"from_state": {"state": before}}) == wanted
+    for change, wanted in (
+        ({}, "True"),
+        ({"transaction": "door"}, "False"),
+        ({"event_type": "failed"}, "False"),
+    ):
+        assert render(spoken, trigger={"to_state": {"attributes": {**event, **change}}}) == wanted
+    trigger = {"to_state": {"attributes": event}}
+    assert render(action["data"]["media_content_id"], trigger=trigger) == event["url"]
+    assert float(render(wait["delay"], trigger=trigger)) == event["duration_s"]
+
+
 async def test_the_example_for_home_assistant_plays_what_it_announces(peer: Peer) -> None:
     example = yaml.safe_load((EXAMPLES / "home-assistant.yaml").read_text())
     (ask,) = example["script"]["announce"]["sequence"]
     given = {"message": 'It\'s "done"', "player": "media_player.kitchen", "now": datetime.now}
     await peer.say(ask["data"]["topic"], render(ask["data"]["payload"], **given), qos=ask["data"]["qos"])
-    (play,) = example["automation"]
+    play, _ = example["automation"]
     heard = await peer.hear(play["triggers"][0]["topic"])
     (condition,), (action, wait) = play["conditions"], play["actions"]
     for transaction, wanted in ((heard["transaction"], "True"), (None, "False"), ("door", "False")):

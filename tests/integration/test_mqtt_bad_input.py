@@ -162,6 +162,16 @@ async def test_a_retained_request_is_ignored_and_warned_of_once(
     assert len(warned) == 2, "once in each life of a node"
 
 
+async def test_a_request_that_is_published_retained_is_ignored_while_the_node_is_there_too(
+    peer: Peer, running: Running
+) -> None:
+    for topic in (f"{running.base}/request/synthesize", "voicenode/request/synthesize"):
+        await peer.say(topic, "again and again", retain=True)
+        await peer.say(topic, "", retain=True)
+    await is_unharmed(peer, running)
+    assert len(await running.queue.list()) <= 1
+
+
 async def test_a_request_at_qos_0_is_answered_all_the_same(peer: Peer, running: Running) -> None:
     await peer.say(f"{running.base}/request/synthesize", "hi", qos=0)
     assert (await peer.hear(f"{running.base}/response/synthesize"))["status"] == "ok"

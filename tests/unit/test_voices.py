@@ -145,10 +145,15 @@ def test_voices_without_speakers_show_quality_profiles_as_speakers() -> None:
 def test_quality_profiles_come_and_go() -> None:
     catalogue = Catalogue(VOICES, "xtts-anna").with_qualities({"xtts": ("calm",)})
     assert catalogue.with_qualities({"xtts": ("lively",)}).choose(speaker="lively").quality == "lively"
-    with pytest.raises(RequestError, match="unknown speaker of voice 'xtts-anna' 'calm'") as raised:
+    with pytest.raises(RequestError, match="unknown speaker 'calm' of voice 'xtts-anna'") as raised:
         catalogue.with_qualities({}).choose(speaker="calm")
     assert raised.value.code is ErrorCode.UNKNOWN_SPEAKER
     assert [*catalogue.with_qualities({})] == VOICES
+
+
+def test_an_unknown_speaker_is_named_with_the_voice_that_lacks_it(catalogue: Catalogue) -> None:
+    with pytest.raises(RequestError, match="unknown speaker 'wisper' of voice 'espeak-de'; did you mean"):
+        catalogue.choose("espeak-de", "wisper")
 
 
 def test_a_name_that_was_not_finished_is_answered_with_its_endings_first() -> None:

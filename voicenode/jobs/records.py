@@ -100,7 +100,8 @@ class JobRecords:
 
     async def _put(self, job: Job, files: Mapping[str, bytes | None] | None = None) -> None:
         expires_in = None if job.expires is None else max(0.0, job.expires - time.time())
-        value = _JOB.dump_python(job, mode="json")
+        # Without what is as always: thousands of these are in memory and on disk, and it is most of each.
+        value = _JOB.dump_python(job, mode="json", exclude_defaults=True)
         await self._store.put(self._collection, job.id, value, expires_in=expires_in, files=files)
 
 

@@ -15,6 +15,7 @@ from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from voicenode.transports.mqtt.driver import Driver
 from voicenode.transports.mqtt.packets import MAX_PAYLOAD, Message
@@ -102,7 +103,13 @@ class Connection:
 
     async def subscribe(self, topic_filter: str) -> bool:
         """Whether the broker agreed; False too when the connection ended."""
-        code, number = self._paho.subscribe(topic_filter, qos=1)
+        # Requests that are published retained are told apart also while the node is there to hear them.
+        options = SubscribeOptions(qos=1, retainAsPublished="/request/" in topic_filter)
+        code, number = (
+            self._paho.subscribe(topic_filter, options=options)
+            if self.version5
+            else self._paho.subscribe(topic_filter, qos=1)
+        )
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or number is None:
             return False
         agreed: asyncio.Future[bool] = self._loop.create_future()
