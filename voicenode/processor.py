@@ -206,7 +206,7 @@ class VoiceProcessor:
         return [self._in_quality(choice) for choice in found]
 
     def _in_quality(self, choice: Choice) -> Choice:
-        """With the profile that was asked for, else the voice's, else the node's; who steps in has its own."""
+        """In the profile that was asked for, else the voice's, else the node's; who steps in has its own."""
         profile = self.quality.resolve(choice.voice.engine, choice.quality, choice.voice.quality)
         return replace(choice, quality=profile.name if profile else None)
 
