@@ -225,7 +225,9 @@ async def end_of(reader: asyncio.StreamReader) -> list[Event]:
 @asynccontextmanager
 async def stdio_node() -> AsyncIterator[Process]:
     program = Path(__file__).with_name("wyoming_stdio_node.py")
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    # What the stock wyoming package imports up to Python 3.12 is not ours to warn of.
+    warnings = "error,ignore:'audioop' is deprecated:DeprecationWarning"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": warnings}
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(program), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
     )
