@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 MQTT, EXAMPLES = ROOT / "docs/mqtt.md", ROOT / "docs/examples"
 ID = "4f2a9c01"
 BASE = f"voicenode/{ID}"
-LINES = [shlex.split(line) for block in blocks("sh mqtt") for line in block.text.splitlines()]
+LINES = [
+    shlex.split(line)
+    for line in dict.fromkeys(line for block in blocks("sh mqtt") for line in block.text.splitlines())
+]
+"""Some stand in two documents, and are the same in both."""
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +98,10 @@ async def test_every_conversation_goes_as_it_is_shown(peer: Peer) -> None:
 
 async def test_the_lines_for_the_shell_do_what_they_say(peer: Peer, broker: Mosquitto) -> None:
     async with asyncio.timeout(LIMIT), asyncio.TaskGroup() as tasks:
-        state, answers = [
-            tasks.create_task(listen(broker, line)) for line in LINES if line[0] == "mosquitto_sub"
+        listening = [line for line in LINES if line[0] == "mosquitto_sub"]
+        answers, state = [
+            tasks.create_task(listen(broker, line))
+            for line in sorted(listening, key=lambda line: "voicenode/+/state" in line)
         ]
         while not answers.done():  # nothing tells when a listener is ready
             await publish(broker)
