@@ -100,3 +100,15 @@ async def test_inline_refuses_an_unknown_voice_as_a_node_does(cli: CommandLine) 
     result = await cli.run("say", "Hello", "--inline", "-v", "espeak-en-uss", "--output", "x.wav")
     assert result.status == 1
     assert result.stderr.startswith("Error: unknown voice 'espeak-en-uss'; did you mean 'espeak-en-us'")
+
+
+async def test_a_conversation_with_a_device_that_never_answers_is_refused(cli: CommandLine) -> None:
+    process = await cli.start(
+        *("serve", "--uri", "stdio://", "--no-mdns", "--data-dir", "data"), stdin=asyncio.subprocess.DEVNULL
+    )
+    _, complaints = await asyncio.wait_for(process.communicate(), LIMIT)
+    assert process.returncode == 1
+    assert (
+        complaints.decode().splitlines()[-1].endswith("stdin and stdout must be pipes, sockets or terminals")
+    )
+    assert b"Traceback" not in complaints

@@ -77,7 +77,7 @@ def test_the_same_seed_says_the_same_and_another_one_does_not(plain: XttsEngine)
     said = speak(plain)
     assert speak(plain) == said
     assert speak(plain, seed=2) != said
-    assert speak(plain, seed=None) != speak(plain, seed=None)
+    assert len({speak(plain, seed=None) for _ in range(4)}) > 1
 
 
 def test_two_texts_and_two_voices_are_heard_to_differ(plain: XttsEngine) -> None:
@@ -143,7 +143,8 @@ def test_a_stop_is_seen_at_the_next_token(plain: XttsEngine, monkeypatch: pytest
             yield item
 
     monkeypatch.setattr(gpt, "generate", stopped)
-    assert not b"".join(plain.synthesize(Segment(TEXT, VOICE, "en"), stop))
+    segment = Segment(TEXT, VOICE, "en", parameters={"seed": 0})
+    assert not b"".join(plain.synthesize(segment, stop))
     assert len(made) == 5
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,12 @@ async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Callabl
     """A reader of stdin, a writer to stdout, and what closes the former; the process keeps its own two.
 
     Raises:
-        ValueError: one of them is a file, which cannot be waited for.
+        ValueError: one of them is a file or a device such as /dev/null, which cannot be waited for.
     """
+    for number in (_STDIN, _STDOUT):
+        # asyncio takes any character device, and notices too late that it is none to wait for.
+        if stat.S_ISCHR(os.fstat(number).st_mode) and not os.isatty(number):
+            raise ValueError("a device that cannot be waited for")
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=MAX_HEADER)
     nothing = asyncio.StreamReader()  # a writer's protocol wants a reader, although stdout is never read
