@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 
 AUDIO_FOLDER, STORE_FOLDER, MODELS_FOLDER = "audio", "store", "models"
 """Where in the data directory lie the audio of jobs, all else that the node remembers, and models."""
-
-_log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
@@ -95,7 +92,6 @@ def _voices(engines: Mapping[str, TTSEngine[Any]]) -> tuple[list[Voice], dict[st
         try:
             voices += [Voice.of_engine(name, voice) for voice in engine.voices()]
         except EngineError as error:
-            _log.info("engine %s is not offered: %s", name, error)
             unavailable[name] = str(error)
     return voices, unavailable
 

@@ -81,7 +81,7 @@ class Catalogue:
         default_engine: str | None = None,
         unavailable: Mapping[str, str] | None = None,
     ) -> None:
-        self._unavailable = unavailable or {}
+        self.unavailable = unavailable or {}
         self._voices = tuple(voices)
         self._by_name = {voice.name.casefold(): voice for voice in self._voices}
         named = {alias: self._configured(f"aliases.{alias}", name) for alias, name in (aliases or {}).items()}
@@ -202,8 +202,8 @@ class Catalogue:
 
     def _explain(self, engine: str) -> None:
         """Raise EngineError if this engine would be offered, but for what it lacks."""
-        if engine in self._unavailable:
-            what = f"engine '{engine}' is not available: {self._unavailable[engine]}"
+        if engine in self.unavailable:
+            what = f"engine '{engine}' is not available: {self.unavailable[engine]}"
             raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
 
     def _configured(self, setting: str, name: str) -> Voice:
