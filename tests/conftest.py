@@ -19,6 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--no-neural", action="store_true", help="leave out the tests that need torch")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What is in `tests/neural` imports torch, and cannot even be collected without it."""
+    neural = collection_path == Path(__file__).with_name("neural")
+    return True if neural and config.getoption("--no-neural") else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--no-neural"):
         neural = [item for item in items if item.get_closest_marker("neural")]

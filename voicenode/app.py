@@ -47,6 +47,8 @@ async def _live(loaded: LoadedSettings) -> None:
             gc.freeze()
             systemd.notify("READY=1")
             _log.info("voicenode %s is ready: %s", __version__, _summary(node.catalogue))
+            for engine, lack in node.catalogue.unavailable.items():
+                _log.info("engine %s is not offered: %s", engine, lack)
             await signals.stop_or(node.wyoming.finished)
             systemd.notify("STOPPING=1")
         await signals.forced_or(node.drain())

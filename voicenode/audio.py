@@ -73,6 +73,13 @@ def apply_gain(pcm: bytes, gain: float) -> bytes:
     return np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
 
 
+def pcm_of(samples: NDArray[np.float32]) -> bytes:
+    """Samples whose full scale is 1.0; what is beyond it is clipped."""
+    import numpy as np  # noqa: PLC0415 - as in Resampler
+
+    return np.clip(np.rint(samples * 32767), -32768, 32767).astype("<i2").tobytes()
+
+
 def _frames(pcm: bytes, pcm_format: PcmFormat) -> NDArray[np.int16]:
     """One row per frame, one column per channel; a partial frame is a ValueError."""
     import numpy as np  # noqa: PLC0415 - as in Resampler

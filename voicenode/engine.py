@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any, ClassVar, Generic, TypeVar
 
 from voicenode.audio import PcmFormat
-from voicenode.errors import EngineError, ErrorCode, RequestError
+from voicenode.errors import EngineError, ErrorCode, OutOfMemoryError, RequestError
 
 __all__ = [
     "EngineError",
@@ -18,6 +18,7 @@ __all__ = [
     "EngineVoice",
     "ErrorCode",
     "Event",
+    "OutOfMemoryError",
     "PcmFormat",
     "RequestError",
     "Segment",
@@ -75,11 +76,18 @@ class Segment:
     """1.0 is the voice's natural speed, 2.0 twice as fast."""
     ssml: bool = False
     """Whether `text` is a complete SSML document; only when `EngineInfo.ssml`."""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters of this request that only the engine understands."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What this request sets of the engine's `parameters_type`."""
+    artefacts: str | None = None
+    """Path of what `clone_voice` made of this voice; None for a voice that the engine brought itself."""
 
 
 Options = TypeVar("Options")
+
+
+@dataclass(frozen=True, slots=True)
+class NoParameters:
+    """The parameters of an engine that quality profiles cannot tune."""
 
 
 class TTSEngine(ABC, Generic[Options]):
@@ -93,6 +101,8 @@ class TTSEngine(ABC, Generic[Options]):
 
     info: ClassVar[EngineInfo]
     options_type: ClassVar[type[Any]]
+    parameters_type: ClassVar[type[Any]] = NoParameters
+    """What a quality profile or a request may tune: a frozen dataclass, made like `Options`."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -100,6 +110,24 @@ class TTSEngine(ABC, Generic[Options]):
     @abstractmethod
     def voices(self) -> Sequence[EngineVoice]:
         """The voices that can be chosen; quick, without heavy imports, and possible before `load`."""
+
+    def max_chars(self, language: str) -> int | None:
+        """How many characters of a language the engine speaks in one go; None where the node's limit counts.
+
+        Quick, without heavy imports, and possible before `load`.
+        """
+        del language
+        return None
+
+    def check(self) -> None:
+        """Find out whether `load` could succeed here: what is installed, and which files there are.
+
+        No weights are loaded, but libraries may be imported; it runs in a process of its own.
+
+        Raises:
+            EngineError: as `load` would.
+        """
+        self.voices()
 
     @abstractmethod
     def load(self) -> PcmFormat:
@@ -117,5 +145,21 @@ class TTSEngine(ABC, Generic[Options]):
 
         Raises:
             RequestError: this text cannot be spoken by this voice.
-            EngineError: the engine failed.
+            EngineError: the engine failed; an OutOfMemoryError also ends its process.
         """
+
+    def clone_voice(self, recordings: Sequence[str], transcript: str | None) -> bytes:
+        """What the engine would otherwise compute from the recordings of a voice at every request.
+
+        Args:
+            recordings: paths of mono WAV files, 16-bit, which were checked and trimmed.
+            transcript: the words of the first recording.
+
+        Returns:
+            The content of a safetensors file; its metadata names the model that made it.
+
+        Raises:
+            RequestError: these recordings will not do.
+        """
+        del recordings, transcript
+        raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, f"engine '{self.info.name}' does not clone voices")

@@ -18,6 +18,7 @@ class ErrorCode(StrEnum):
     ENGINE_UNAVAILABLE = "engine-unavailable"
     ENGINE_FAILED = "engine-failed"
     ENGINE_LOST = "engine-lost"
+    OUT_OF_MEMORY = "out-of-memory"
     BAD_SETTINGS = "bad-settings"
     CANNOT_START = "cannot-start"
     NO_NODE = "no-node"
@@ -59,6 +60,13 @@ class BusyError(VoiceServiceError):
 
 class EngineError(VoiceServiceError):
     """An engine could not be loaded, failed, or died; the request itself was good."""
+
+
+class OutOfMemoryError(EngineError):
+    """The device has no room for the engine, whose process must end: what it holds is freed only then."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.OUT_OF_MEMORY, message)
 
 
 class SetupError(VoiceServiceError):

@@ -43,8 +43,8 @@ class _InlinePool:
         self._engines = engines
 
     @asynccontextmanager
-    async def hold(self, engine: str, *, live: bool) -> AsyncIterator[_InlineTurns]:
-        del live  # there is only one request
+    async def hold(self, engine: str, *, live: bool, keep_alive: float | None) -> AsyncIterator[_InlineTurns]:
+        del live, keep_alive  # there is only one request
         chosen = self._engines[engine]
         yield _InlineTurns(chosen, chosen.load())
 
@@ -56,6 +56,7 @@ class _InlineTurns:
     seconds: float = 0.0
     """Nobody counts how long the engine worked."""
 
-    async def synthesize(self, segment: Segment) -> AsyncGenerator[bytes]:
+    async def synthesize(self, segment: Segment, first_audio_timeout: float | None) -> AsyncGenerator[bytes]:
+        del first_audio_timeout  # whoever debugs takes their time
         for chunk in self.engine.synthesize(segment, Event()):
             yield chunk

@@ -66,6 +66,9 @@ class Node:
             SetupError: one of them cannot be opened.
             StoreError: what the node remembers cannot be read.
         """
+        await self._ending.enter_async_context(
+            self._processor.quality.following(self._store, self._show_qualities)
+        )
         await self._runtime.load()
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
         self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))
@@ -75,6 +78,12 @@ class Node:
             await self._start_http()
         if mqtt:
             await self._start_mqtt()
+
+    def _show_qualities(self) -> None:
+        """Voices without speakers of their own show the quality profiles that there are now."""
+        quality = self._processor.quality
+        names = {engine: quality.names(engine) for engine in self._processor.engines}
+        self._processor.catalogue = self._processor.catalogue.with_qualities(names)
 
     async def drain(self) -> None:
         """Take nothing new, and finish what is being spoken, as long as the owner allows."""
@@ -177,8 +186,12 @@ class Node:
     def _info(self) -> Mapping[str, Any]:
         """What others may know of the node, and what does not change while it runs."""
         engines = {
-            name: {"description": info.description, "licence": info.licence, "version": info.version}
-            for name, info in self._processor.engines.items()
+            name: {
+                "description": engine.info.description,
+                "licence": engine.info.licence,
+                "version": engine.info.version,
+            }
+            for name, engine in self._processor.engines.items()
         }
         return {
             "name": self._settings.name,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__
+from voicenode.cast import FallbackRules
+from voicenode.errors import EngineError, ErrorCode, SetupError
 from voicenode.processor import SpeechRules, VoiceProcessor
+from voicenode.quality import QualityProfiles
 from voicenode.text import Lexicon
 from voicenode.transports.wyoming import WyomingServer
 from voicenode.voices import Catalogue, Voice
@@ -24,8 +27,8 @@ if TYPE_CHECKING:
     from voicenode.stores.store import Store
     from voicenode.transports.mqtt import Broker
 
-AUDIO_FOLDER, STORE_FOLDER = "audio", "store"
-"""Where in the data directory lie the audio of jobs, and all else that the node remembers."""
+AUDIO_FOLDER, STORE_FOLDER, MODELS_FOLDER = "audio", "store", "models"
+"""Where in the data directory lie the audio of jobs, all else that the node remembers, and models."""
 
 _MIB = 1024 * 1024
 _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
@@ -33,13 +36,20 @@ _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
 
 
 def create_engines(loaded: LoadedSettings) -> dict[str, TTSEngine[Any]]:
-    """The enabled engines that can be used, not loaded, for what they tell of themselves."""
-    paths = installed()
+    """The enabled engines, not loaded, for what they tell of themselves; some may lack what they need."""
+    paths, settings = installed(), loaded.settings
     return {
-        name: engine_class(paths[name])(chosen.options)
-        for name, chosen in loaded.settings.engines.items()
+        name: engine_class(paths[name])(_options(settings, name, chosen.options))
+        for name, chosen in settings.engines.items()
         if chosen.enabled and name not in loaded.unavailable
     }
+
+
+def _options(settings: Settings, engine: str, options: Any) -> Any:  # noqa: ANN401 - each engine has a type of its own
+    """The engine's options; its models are where downloads go, unless the owner says otherwise."""
+    if getattr(options, "path", "") is None:
+        return replace(options, path=str(settings.data_dir / MODELS_FOLDER / engine))
+    return options
 
 
 def build_processor(
@@ -50,10 +60,46 @@ def build_processor(
     Raises:
         SetupError: the settings name a voice that there is not.
     """
-    voices = [Voice.of_engine(name, voice) for name, engine in engines.items() for voice in engine.voices()]
-    catalogue = Catalogue(voices, settings.default_voice, settings.language_voices, settings.aliases)
-    infos = {name: engine.info for name, engine in engines.items()}
-    return VoiceProcessor(catalogue, pool, infos, _rules(settings))
+    voices, unavailable = _voices(engines)
+    catalogue = Catalogue(
+        voices,
+        settings.default_voice,
+        settings.language_voices,
+        settings.aliases,
+        default_engine=settings.default_engine,
+        unavailable=unavailable,
+    )
+    for tag, name in settings.fallback.voices.items():
+        if catalogue.find(name) is None:
+            what = f"fallback.voices.{tag}: there is no voice '{name}'"
+            raise SetupError(ErrorCode.BAD_SETTINGS, what)
+    usable = {name: engine for name, engine in engines.items() if name not in unavailable}
+    quality = build_quality(settings, usable)
+    return VoiceProcessor(
+        catalogue.with_qualities({name: quality.names(name) for name in usable}),
+        pool,
+        usable,
+        _rules(settings),
+        quality,
+    )
+
+
+def _voices(engines: Mapping[str, TTSEngine[Any]]) -> tuple[list[Voice], dict[str, str]]:
+    """The voices of all engines that have what they need, and what each of the others lacks."""
+    voices: list[Voice] = []
+    unavailable: dict[str, str] = {}
+    for name, engine in engines.items():
+        try:
+            voices += [Voice.of_engine(name, voice) for voice in engine.voices()]
+        except EngineError as error:
+            unavailable[name] = str(error)
+    return voices, unavailable
+
+
+def build_quality(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> QualityProfiles:
+    """The quality profiles that come with voicenode; those of the store are not loaded yet."""
+    types = {name: engine.parameters_type for name, engine in engines.items()}
+    return QualityProfiles(types, settings.default_quality)
 
 
 def build_pool(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> EnginePool:
@@ -148,4 +194,9 @@ def _rules(settings: Settings) -> SpeechRules:
         volume=speech.volume,
         buffer_seconds=settings.pool.buffer_seconds,
         lexicon=Lexicon.read(text.lexicon) if text.lexicon else Lexicon(),
+        fallback=FallbackRules(
+            engines=settings.fallback.engines,
+            voices=settings.fallback.voices,
+            first_audio_timeout=settings.fallback.first_audio_timeout,
+        ),
     )

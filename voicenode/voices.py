@@ -1,11 +1,13 @@
 """The catalogue of everything that can speak, and how a request's words become one voice."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Self
 
 from voicenode.engine import EngineVoice
-from voicenode.errors import ErrorCode, RequestError, SetupError
+from voicenode.errors import EngineError, ErrorCode, RequestError, SetupError
 
 _SHOWN_CHARS = 60
 """Characters of a user's word that an error message repeats."""
@@ -23,6 +25,10 @@ class Voice:
     speakers: tuple[str, ...] = ()
     other_speakers: tuple[str, ...] = ()
     advertised: bool = True
+    speakers_are_qualities: bool = False
+    """Whether `speakers` names quality profiles, for the voice has no speakers of its own."""
+    quality: str | None = None
+    """The quality profile in which it speaks when nobody asks for one."""
 
     @classmethod
     def of_engine(cls, engine: str, voice: EngineVoice) -> "Voice":
@@ -40,11 +46,13 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One resolved voice: who speaks, in which preset, and in which language."""
+    """One resolved voice: who speaks, in which preset and quality, and in which language."""
 
     voice: Voice
     speaker: str | None
     language: str
+    quality: str | None = None
+    """The quality profile that was chosen as a speaker."""
 
 
 class Catalogue:
@@ -55,6 +63,9 @@ class Catalogue:
         default_voice: the name of the voice that speaks when nothing else decides.
         language_voices: language tag -> name of the voice that speaks it by default.
         aliases: another name -> the name of a voice.
+        default_engine: the engine whose voice speaks when nothing else decides, if it has one; None for
+            that of `default_voice`.
+        unavailable: engine -> what it lacks; whoever asks for its voices is told that.
 
     Raises:
         SetupError: a name in the arguments is not a voice.
@@ -66,7 +77,11 @@ class Catalogue:
         default_voice: str,
         language_voices: Mapping[str, str] | None = None,
         aliases: Mapping[str, str] | None = None,
+        *,
+        default_engine: str | None = None,
+        unavailable: Mapping[str, str] | None = None,
     ) -> None:
+        self.unavailable = unavailable or {}
         self._voices = tuple(voices)
         self._by_name = {voice.name.casefold(): voice for voice in self._voices}
         named = {alias: self._configured(f"aliases.{alias}", name) for alias, name in (aliases or {}).items()}
@@ -76,6 +91,20 @@ class Catalogue:
             tag.casefold(): self._configured(f"language_voices.{tag}", name)
             for tag, name in (language_voices or {}).items()
         }
+        own = [voice for voice in self._voices if voice.engine == default_engine]
+        if own and self.default not in own:
+            self.default = self._default_of(self.default.languages[0], own) or own[0]
+
+    def with_qualities(self, names: Mapping[str, Sequence[str]]) -> Self:
+        """The same catalogue, in which voices without speakers of their own show quality profiles as such.
+
+        Args:
+            names: engine -> the names of its profiles.
+        """
+        voices = [_with_qualities(voice, names.get(voice.engine, ())) for voice in self._voices]
+        new = copy(self)
+        new._replace(voices)
+        return new
 
     def set_default(self, name: str) -> None:
         """Let another voice speak when nothing else decides.
@@ -102,6 +131,7 @@ class Catalogue:
 
         Raises:
             RequestError: no such voice, speaker or engine, or the voice is another engine's.
+            EngineError: the engine is there, and lacks what it needs to be offered.
         """
         voice = self._named(name) if name else self._default(language or None, engine or None)
         if engine and voice.engine != engine:
@@ -109,23 +139,50 @@ class Catalogue:
                 ErrorCode.UNKNOWN_VOICE,
                 f"voice '{voice.name}' belongs to the engine '{voice.engine}', not to '{_shown(engine)}'",
             )
-        return Choice(voice, _speaker(voice, speaker), _spoken_language(voice, language))
+        preset, spoken = _speaker(voice, speaker), _spoken_language(voice, language)
+        quality = as_quality(voice, preset)
+        return Choice(voice, None if quality else preset, spoken, quality)
+
+    def find(self, name: str) -> Voice | None:
+        """The voice of this name or alias, if there is one."""
+        return self._by_name.get(name.casefold())
+
+    def speaker_of(self, language: str, engine: str) -> Voice | None:
+        """The voice of an engine that speaks a language by default, if one does."""
+        voices = [voice for voice in self._voices if voice.engine == engine]
+        return self._default_of(language, voices)
+
+    def _replace(self, voices: Sequence[Voice]) -> None:
+        """Other versions of the same voices."""
+        new = {voice.name: voice for voice in voices}
+        self._voices = tuple(voices)
+        self._by_name = {name: new[voice.name] for name, voice in self._by_name.items()}
+        self._language_voices = {tag: new[voice.name] for tag, voice in self._language_voices.items()}
+        self.default = new[self.default.name]
 
     def _named(self, name: str) -> Voice:
         voice = self._by_name.get(name.casefold())
         if voice is None:
-            raise _unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, list(self._by_name))
+            self._explain(name.casefold().partition("-")[0])
+            raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, list(self._by_name))
         return voice
 
     def _default(self, language: str | None, engine: str | None) -> Voice:
         voices = self._voices if engine is None else self._of_engine(engine)
-        for tag in (language.replace("_", "-").casefold(), base_language(language)) if language else ():
-            configured = self._language_voices.get(tag)
-            if configured is not None and configured in voices:
-                return configured
-            if found := self._speaks(tag, voices):
-                return found
-        return self.default if self.default in voices else voices[0]
+        found = self._default_of(language, voices) if language else None
+        return found or (self.default if self.default in voices else voices[0])
+
+    def _default_of(self, language: str, voices: Sequence[Voice]) -> Voice | None:
+        """Of `voices`, the one configured for a language, else one of the default's engine, else any."""
+        preferred = [voice for voice in voices if voice.engine == self.default.engine]
+        for some in (preferred, voices):
+            for tag in (language.replace("_", "-").casefold(), base_language(language)):
+                configured = self._language_voices.get(tag)
+                if configured is not None and configured in voices:
+                    return configured
+                if found := self._speaks(tag, some):
+                    return found
+        return None
 
     def _speaks(self, tag: str, voices: Sequence[Voice]) -> Voice | None:
         """The node's default voice where it speaks `tag`, else a voice whose first language it is."""
@@ -138,20 +195,45 @@ class Catalogue:
     def _of_engine(self, engine: str) -> Sequence[Voice]:
         voices = [voice for voice in self._voices if voice.engine == engine]
         if not voices:
+            self._explain(engine)
             engines = sorted({voice.engine for voice in self._voices})
-            raise _unknown(ErrorCode.UNKNOWN_ENGINE, "engine", engine, engines)
+            raise unknown(ErrorCode.UNKNOWN_ENGINE, "engine", engine, engines)
         return voices
+
+    def _explain(self, engine: str) -> None:
+        """Raise EngineError if this engine would be offered, but for what it lacks."""
+        if engine in self.unavailable:
+            what = f"engine '{engine}' is not available: {self.unavailable[engine]}"
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
 
     def _configured(self, setting: str, name: str) -> Voice:
         try:
             return self._named(name)
-        except RequestError as error:
+        except (RequestError, EngineError) as error:
             raise SetupError(ErrorCode.BAD_SETTINGS, f"{setting}: {error}") from error
 
 
 def base_language(tag: str) -> str:
     """The language of a BCP 47 tag, without script, region and variants, in lower case."""
     return tag.replace("_", "-").partition("-")[0].casefold()
+
+
+def as_quality(voice: Voice, speaker: str | None) -> str | None:
+    """The quality profile for which a voice's speaker stands, if it stands for one."""
+    return speaker if voice.speakers_are_qualities else None
+
+
+def unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str], *, of: str = "") -> RequestError:
+    """The error for a word of a user that is none of the known ones; it tells the nearest of them."""
+    near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
+    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    return RequestError(code, f"unknown {kind} '{_shown(value)}'{of}{hint}")
+
+
+def _with_qualities(voice: Voice, names: Sequence[str]) -> Voice:
+    if (voice.speakers or voice.other_speakers) and not voice.speakers_are_qualities:
+        return voice
+    return replace(voice, speakers=tuple(names), speakers_are_qualities=bool(names))
 
 
 def _speaker(voice: Voice, speaker: str | None) -> str | None:
@@ -161,7 +243,7 @@ def _speaker(voice: Voice, speaker: str | None) -> str | None:
     for name in known:
         if name.casefold() == speaker.casefold():
             return name
-    raise _unknown(ErrorCode.UNKNOWN_SPEAKER, "speaker", speaker, known, of=f" of voice '{voice.name}'")
+    raise unknown(ErrorCode.UNKNOWN_SPEAKER, "speaker", speaker, known, of=f" of voice '{voice.name}'")
 
 
 def _spoken_language(voice: Voice, language: str | None) -> str:
@@ -183,12 +265,6 @@ def _tags(voice: Voice) -> set[str]:
 
 def _shown(value: str) -> str:
     return value if len(value) <= _SHOWN_CHARS else value[:_SHOWN_CHARS] + "\u2026"
-
-
-def _unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str], *, of: str = "") -> RequestError:
-    near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
-    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    return RequestError(code, f"unknown {kind} '{_shown(value)}'{of}{hint}")
 
 
 def _near(value: str, known: Mapping[str, str]) -> Sequence[str]:

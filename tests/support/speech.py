@@ -5,6 +5,7 @@ from typing import Any
 from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneEngine, ToneOptions
 from voicenode.processor import SpeechRules, VoiceProcessor
+from voicenode.quality import QualityProfiles
 from voicenode.voices import Catalogue, Voice
 from voicenode.workers.pool import EnginePool
 
@@ -15,5 +16,6 @@ def catalogue() -> Catalogue:
 
 
 def processor(pool: EnginePool, **rules: Any) -> VoiceProcessor:  # noqa: ANN401
-    engines = {name: engine.info for name, engine in tone.CLASSES.items()}
-    return VoiceProcessor(catalogue(), pool, engines, SpeechRules(**rules))
+    engines = {name: engine(ToneOptions()) for name, engine in tone.CLASSES.items()}
+    quality = QualityProfiles({name: engine.parameters_type for name, engine in engines.items()})
+    return VoiceProcessor(catalogue(), pool, engines, SpeechRules(**rules), quality)

@@ -14,7 +14,7 @@ from voicenode.audio import PcmFormat
 from voicenode.errors import EngineError, ErrorCode
 from voicenode.processor import Speech, SynthesisRequest, VoiceProcessor
 from voicenode.transports.wyoming import WyomingServer
-from voicenode.voices import Catalogue, Voice
+from voicenode.voices import Catalogue, Choice, Voice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -30,6 +30,14 @@ VOICES = (
     Voice("tone-deutsch", "tone", "deutsch", "Deutscher Ton", ("de",)),
     Voice("tone-hidden", "tone", "hidden", "Hidden tone", ("en",), advertised=False),
 )
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """A cast of one voice."""
+
+    choice: Choice
+    warning: str | None = None
 
 
 class FakeProcessor:
@@ -52,7 +60,7 @@ class FakeProcessor:
         self.listeners += 1
         chunks = self._chunks(request)
         try:
-            yield Speech(choice, FORMAT, chunks)
+            yield Speech(_Alone(choice), FORMAT, chunks)
         finally:
             await chunks.aclose()
             self.listeners -= 1

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ def imported(folder: str) -> set[str]:
 
 
 def test_every_package_that_is_imported_is_a_dependency_of_ours() -> None:
-    declared = {name_of(requirement) for requirement in project()["project"]["dependencies"]}
+    own, extras = project()["project"]["dependencies"], project()["project"]["optional-dependencies"]
+    declared = {name_of(requirement) for requirement in [*own, *chain.from_iterable(extras.values())]}
     part_of_pydantic = {"pydantic-core"}
     assert (imported("voicenode") | imported("engines")) - declared - part_of_pydantic == set()
 

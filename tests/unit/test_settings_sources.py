@@ -144,6 +144,88 @@ def test_a_wrong_option_of_the_command_line_is_one_line(file: Path) -> None:
         load(file, {"wyoming.uri": ["localhost"]}, {}, ENGINES)
 
 
+NEURAL = {**ENGINES, "f5": "voicenode_f5:F5Engine", "xtts": "voicenode_xtts:XttsEngine"}
+
+
+def inherited(file: Path, **variables: str) -> dict[str, tuple[object, str]]:
+    """What differs from the defaults, and where it comes from."""
+    loaded = load(file, {}, variables, NEURAL)
+    return {
+        path: (loaded.values[path], source) for path, source in loaded.sources.items() if source != "default"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "path", "value"),
+    [
+        ("XTTS_DEVICE", "cuda", "engines.xtts.device", "cuda"),
+        ("XTTS_DEVICE", "None", "engines.xtts.device", "auto"),
+        ("F5TTS_DEVICE", "CPU", "engines.f5.device", "cpu"),
+        ("LOW_VRAM", "true", "pool.low_vram", True),
+        ("LOW_VRAM", "0", "pool.low_vram", False),
+        ("TTS_ENGINE_DEFAULT", "xtts", "default_engine", "xtts"),
+        ("TTS_ENGINE_DEFAULT", "f5tts", "default_engine", "f5"),
+        ("TTS_ENGINE_DEFAULT", "F5", "default_engine", "f5"),
+        ("TTS_ENGINE_DEFAULT", "espeak", "default_engine", "espeak"),
+    ],
+)
+def test_variables_of_the_system_before_voicenode_are_understood(
+    file: Path, name: str, text: str, path: str, value: object
+) -> None:
+    assert inherited(file, **{name: text}) == {path: (value, f"environment {name}")}
+
+
+@pytest.mark.parametrize("name", ["XTTS_DEVICE", "F5TTS_DEVICE", "LOW_VRAM", "TTS_ENGINE_DEFAULT"])
+def test_an_empty_variable_of_the_system_before_voicenode_says_nothing(file: Path, name: str) -> None:
+    assert inherited(file, **{name: ""}) == {}
+
+
+def test_they_are_weaker_than_variables_of_voicenode_and_stronger_than_the_file(file: Path) -> None:
+    file.write_text("default_engine: espeak\npool: {low_vram: false}\n")
+    given = {"TTS_ENGINE_DEFAULT": "xtts", "LOW_VRAM": "1", "VOICENODE_DEFAULT_ENGINE": "f5"}
+    assert inherited(file, **given) == {
+        "default_engine": ("f5", "environment VOICENODE_DEFAULT_ENGINE"),
+        "pool.low_vram": (True, "environment LOW_VRAM"),
+    }
+
+
+def test_they_say_nothing_of_engines_that_are_not_installed(file: Path) -> None:
+    settings = from_environment(
+        file, XTTS_DEVICE="cuda", F5TTS_DEVICE="tpu", TTS_ENGINE_DEFAULT="f5tts"
+    ).settings
+    assert settings.default_engine is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("LOW_VRAM", "maybe", "pool.low_vram: expected true or false, got 'maybe'"),
+        ("XTTS_DEVICE", "tpu", "engines.xtts: device: expected auto, cpu, cuda or cuda:N, not 'tpu'"),
+    ],
+)
+def test_what_is_wrong_in_them_is_one_line_with_the_variable(
+    file: Path, name: str, text: str, problem: str
+) -> None:
+    with pytest.raises(SetupError) as caught:
+        load(file, {}, {name: text}, NEURAL)
+    assert str(caught.value) == f"environment {name}: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("default_engine: xtts", "default_engine: expected an installed engine: espeak, got 'xtts'"),
+        (
+            "default_quality: {xtts: calm}",
+            "default_quality.xtts: expected an installed engine: espeak, got 'xtts'",
+        ),
+    ],
+)
+def test_a_default_is_of_an_installed_engine(file: Path, text: str, problem: str) -> None:
+    file.write_text(text)
+    assert refusal(file) == f"{file}:1: {problem}"
+
+
 def test_data_goes_where_the_service_manager_says(file: Path) -> None:
     settings = from_environment(file, STATE_DIRECTORY="/state/one:/state/two").settings
     assert settings.data_dir == Path("/state/one")

@@ -82,6 +82,75 @@ def test_an_unknown_word_is_answered_with_the_nearest(
     assert raised.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("language", "chosen"),
+    [
+        (None, "f5-en"),
+        ("en", "f5-en"),
+        ("en-US", "f5-en"),
+        ("zh-CN", "f5-en"),
+        ("pt", "espeak-pt-br"),
+        ("de-AT", "espeak-de"),
+        ("sv", "f5-en"),
+    ],
+)
+def test_the_default_engine_speaks_what_it_can(language: str | None, chosen: str) -> None:
+    voices = [*VOICES, voice("f5-zh", "zh", "en"), voice("f5-en", "en", "zh")]
+    languages = {"pt": "espeak-pt-br"}
+    catalogue = Catalogue(voices, "espeak-en-us", languages, default_engine="f5")
+    assert catalogue.choose(language=language).voice.name == chosen
+    assert catalogue.choose("espeak-de").voice.name == "espeak-de"
+
+
+@pytest.mark.parametrize(
+    ("default_voice", "engine", "chosen"),
+    [
+        ("espeak-en-us", None, "espeak-en-us"),
+        ("espeak-en-us", "espeak", "espeak-en-us"),
+        ("espeak-en-us", "xtts", "xtts-anna"),
+        ("espeak-pt", "xtts", "xtts-anna"),
+        ("espeak-en-us", "f5", "espeak-en-us"),
+    ],
+    ids=str,
+)
+def test_an_engine_without_voices_is_no_default(default_voice: str, engine: str | None, chosen: str) -> None:
+    assert Catalogue(VOICES, default_voice, default_engine=engine).default.name == chosen
+
+
+def test_the_configured_voice_of_a_language_goes_before_the_default_engine() -> None:
+    catalogue = Catalogue(VOICES, "espeak-en-us", {"de": "espeak-de"}, default_engine="xtts")
+    assert catalogue.choose(language="de-AT").voice.name == "espeak-de"
+    assert catalogue.choose(language="en-GB").voice.name == "xtts-anna"
+
+
+def test_a_default_that_is_set_later_goes_before_the_default_engine() -> None:
+    catalogue = Catalogue(VOICES, "espeak-en-us", default_engine="xtts")
+    catalogue.set_default("espeak-de")
+    assert catalogue.choose().voice.name == "espeak-de"
+
+
+def test_voices_without_speakers_show_quality_profiles_as_speakers() -> None:
+    before = Catalogue(VOICES, "xtts-anna", {"de": "xtts-anna"}, {"Butler": "xtts-anna"})
+    after = before.with_qualities({"xtts": ("calm", "lively"), "espeak": ()})
+    shown = {voice.name: voice.speakers for voice in after if voice.speakers}
+    assert shown == {"espeak-de": ("Whisper",), "xtts-anna": ("calm", "lively")}
+    for wish in ({}, {"name": "butler"}, {"language": "de"}, {"name": "xtts-anna"}):
+        choice = after.choose(**wish, speaker="LIVELY")
+        assert (choice.voice.name, choice.speaker, choice.quality) == ("xtts-anna", None, "lively")
+    assert after.choose("espeak-de", "whisper").quality is None
+    assert after.choose("xtts-anna").quality is None
+    assert next(voice for voice in before if voice.name == "xtts-anna").speakers == ()
+
+
+def test_quality_profiles_come_and_go() -> None:
+    catalogue = Catalogue(VOICES, "xtts-anna").with_qualities({"xtts": ("calm",)})
+    assert catalogue.with_qualities({"xtts": ("lively",)}).choose(speaker="lively").quality == "lively"
+    with pytest.raises(RequestError, match="unknown speaker 'calm' of voice 'xtts-anna'") as raised:
+        catalogue.with_qualities({}).choose(speaker="calm")
+    assert raised.value.code is ErrorCode.UNKNOWN_SPEAKER
+    assert [*catalogue.with_qualities({})] == VOICES
+
+
 def test_an_unknown_speaker_is_named_with_the_voice_that_lacks_it(catalogue: Catalogue) -> None:
     with pytest.raises(RequestError, match="unknown speaker 'wisper' of voice 'espeak-de'; did you mean"):
         catalogue.choose("espeak-de", "wisper")

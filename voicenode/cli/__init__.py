@@ -12,10 +12,13 @@ import typer
 
 from voicenode import __version__
 from voicenode.cli.check import check_config, health
+from voicenode.cli.doctor import doctor
 from voicenode.cli.lists import discover, voices
+from voicenode.cli.models import app as models
 from voicenode.cli.mqtt import app as mqtt
 from voicenode.cli.output import error as print_error
 from voicenode.cli.output import examples
+from voicenode.cli.quality import app as quality
 from voicenode.cli.say import say
 from voicenode.cli.serve import serve
 from voicenode.errors import ErrorCode, VoiceServiceError
@@ -51,6 +54,10 @@ _EXAMPLES: dict[Callable[..., None], tuple[tuple[str, str], ...]] = {
         ("voicenode health && echo ready", "the node on this machine"),
         ("voicenode health --node tcp://192.168.1.20:10200", "another one"),
     ),
+    doctor: (
+        ("voicenode doctor", "a table"),
+        ("voicenode doctor --json", "for a program"),
+    ),
 }
 
 app = typer.Typer(
@@ -69,6 +76,8 @@ app = typer.Typer(
 )
 for _command, _lines in _EXAMPLES.items():
     app.command(epilog=examples(*_lines))(_command)
+app.add_typer(models, name="models")
+app.add_typer(quality, name="quality")
 app.add_typer(mqtt, name="mqtt")
 
 

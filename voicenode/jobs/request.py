@@ -12,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
@@ -54,7 +53,7 @@ class JobOptions(BaseModel):
     language: Text | None = None
     engine: Text | None = None
     quality: Text | None = None
-    """The name of a quality profile; so far there are none."""
+    """The name of a quality profile of the voice's engine."""
     speed: Annotated[float, Ge(SPEED_RANGE[0]), Le(SPEED_RANGE[1])] | None = None
     volume: Annotated[float, Ge(0), Le(2)] | None = None
     format: Annotated[AudioFormat, Field(strict=False)] = AudioFormat.WAV
@@ -68,13 +67,6 @@ class JobOptions(BaseModel):
     @property
     def live(self) -> bool:
         return self.priority == "live"
-
-    @field_validator("quality")
-    @classmethod
-    def _there_is_no_quality(cls, quality: str | None) -> str | None:
-        if quality is not None:
-            raise ValueError("this node has no quality profiles")
-        return quality
 
     @model_validator(mode="after")
     def _a_sound_card_takes_wav(self) -> Self:

@@ -83,7 +83,7 @@ class Speaker:
             chunks = aiter(speech)
             first = await anext(chunks)
             work.begun = True
-            work.update(voice=speech.voice.name, engine=speech.voice.engine)
+            work.update(voice=speech.voice.name, engine=speech.voice.engine, quality=speech.quality)
             await begin()
             async with self._outlet(work.job, speech.format) as outlet:
                 await outlet.write(first)
@@ -107,6 +107,7 @@ def _request(work: Work) -> SynthesisRequest:
         speaker=options.speaker,
         language=options.language,
         engine=options.engine,
+        quality=options.quality,
         speed=options.speed,
         volume=options.volume,
         live=options.live,

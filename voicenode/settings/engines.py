@@ -5,17 +5,18 @@ from dataclasses import MISSING, fields
 from dataclasses import Field as Option
 from typing import Annotated, Any, get_type_hints
 
-from pydantic import BeforeValidator, Field, create_model
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
 from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12
 
 from voicenode.engine import EngineError, ErrorCode
+from voicenode.settings.fields import Name
 from voicenode.settings.keys import Type
 from voicenode.settings.model import EngineSettings, Section, Settings
 from voicenode.workers.registry import engine_class
 
 
 def settings_type(engines: Mapping[str, str]) -> tuple[type[Settings], dict[str, EngineError]]:
-    """`Settings` in which `engines` has one section for each engine, and the engines that cannot be used.
+    """`Settings` that know the engines by name and have a section for each, and those that cannot be used.
 
     The options of an engine that cannot be used are not known, and so are not checked.
 
@@ -32,8 +33,19 @@ def settings_type(engines: Mapping[str, str]) -> tuple[type[Settings], dict[str,
     by_name = TypedDict("Engines", sections)  # type: ignore[misc]  # the names are known only now
     by_name.__pydantic_config__ = Section.model_config  # type: ignore[attr-defined]
     named = BeforeValidator(lambda given: _for_all(sections, given))
-    field: Any = (Annotated[by_name, named], Field({}, validate_default=True))
-    return create_model("Settings", __base__=Settings, engines=field), unavailable
+    engine = Annotated[str, AfterValidator(lambda name: _one_of(sections, name))]
+    known: Any = {
+        "engines": (Annotated[by_name, named], Field({}, validate_default=True)),
+        "default_engine": (engine | None, None),
+        "default_quality": (dict[engine, Name], {}),
+    }
+    return create_model("Settings", __base__=Settings, **known), unavailable
+
+
+def _one_of(engines: Iterable[str], name: str) -> str:
+    if name not in engines:
+        raise ValueError(f"expected an installed engine: {', '.join(engines)}")
+    return name
 
 
 def _for_all(names: Iterable[str], given: Any) -> Any:  # noqa: ANN401  not yet checked

@@ -58,6 +58,7 @@ def load(
         model,
         sources.computed(file, environ),
         document.read(file) if file else {},
+        sources.inherited(environ, model),
         sources.environment(environ, model),
         sources.command_line(overrides),
     )

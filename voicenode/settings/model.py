@@ -144,6 +144,17 @@ class SpeechSettings(Section):
     """How loud, from 0 to 2; 1 leaves the audio as the engine makes it."""
 
 
+class FallbackSettings(Section):
+    """Who speaks when an engine cannot."""
+
+    engines: tuple[Name, ...] = ("xtts", "f5", "espeak")
+    """Each engine steps in for those before it, where a request named no voice or it has the same voice."""
+    voices: dict[Name, Name] = {}
+    """The voice of a language that steps in for any other, even one that was named, such as de: espeak-de."""
+    first_audio_timeout: Annotated[float, Ge(0)] = 10
+    """Seconds until an engine that has made no sound is given up; 0 for never."""
+
+
 class PoolSettings(Section):
     """How the engines share the machine."""
 
@@ -199,6 +210,10 @@ class Settings(Section):
     """Where the node keeps its data; null for /var/lib/voicenode, or a user's ~/.local/share/voicenode."""
     default_voice: Name = "espeak-en-us"
     """The voice that speaks when nothing else decides."""
+    default_engine: Name | None = None
+    """The engine whose voice speaks when no voice is named; null for that of default_voice."""
+    default_quality: dict[Name, Name] = {}
+    """The quality profile in which an engine speaks unless asked otherwise, such as xtts: xtts_stable."""
     language_voices: dict[Name, Name] = {}
     """The voice of a language where the text's language decides, such as de: espeak-de."""
     aliases: dict[Name, Name] = {}
@@ -211,6 +226,7 @@ class Settings(Section):
     jobs: JobSettings = JobSettings()
     text: TextSettings = TextSettings()
     speech: SpeechSettings = SpeechSettings()
+    fallback: FallbackSettings = FallbackSettings()
     pool: PoolSettings = PoolSettings()
     engines: dict[str, EngineSettings] = {}
     """The installed engines, each with its own options."""

@@ -13,6 +13,10 @@ from voicenode.settings.layers import Given, Layer, Value, flatten
 
 PREFIX = "VOICENODE_"
 _CONFIG = "VOICENODE_CONFIG"
+_DEVICES = {"XTTS_DEVICE": "xtts", "F5TTS_DEVICE": "f5"}
+_LOW_VRAM, _DEFAULT_ENGINE = "LOW_VRAM", "TTS_ENGINE_DEFAULT"
+_ENGINES = {"f5tts": "f5"}
+"""Engines that the system before voicenode called otherwise."""
 
 
 def find_file(config: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -45,6 +49,28 @@ def environment(environ: Mapping[str, str], settings: Type) -> Layer:
             value = _parse(name, text, keys.type_at(settings, path))
             layer |= flatten(path, value, f"environment {name}")
     return layer
+
+
+def inherited(environ: Mapping[str, str], settings: Type) -> Layer:
+    """What the variables say that the system before voicenode had; of engines, only where they are installed.
+
+    Args:
+        environ: the environment variables.
+        settings: the type of the settings.
+    """
+    given = {name: environ.get(name, "").strip().lower() for name in (*_DEVICES, _LOW_VRAM, _DEFAULT_ENGINE)}
+    engine = _ENGINES.get(given[_DEFAULT_ENGINE], given[_DEFAULT_ENGINE])
+    values: dict[str, tuple[keys.Path, Value]] = {
+        name: (("engines", engine, "device"), "auto" if given[name] == "none" else given[name])
+        for name, engine in _DEVICES.items()
+        if keys.type_at(settings, ("engines", engine, "device")) is not None
+    }
+    values[_LOW_VRAM] = (("pool", "low_vram"), given[_LOW_VRAM])
+    if keys.type_at(settings, ("engines", engine)) is not None:
+        values[_DEFAULT_ENGINE] = (("default_engine",), engine)
+    return {
+        path: Given(value, f"environment {name}") for name, (path, value) in values.items() if given[name]
+    }
 
 
 def command_line(overrides: Mapping[str, Any]) -> Layer:

@@ -67,15 +67,19 @@ class EnginePool:
         self.closed = False
 
     @asynccontextmanager
-    async def hold(self, engine: str, *, live: bool = True) -> AsyncIterator[Turns]:
+    async def hold(
+        self, engine: str, *, live: bool = True, keep_alive: float | None = None
+    ) -> AsyncIterator[Turns]:
         """Load an engine and keep it loaded; the turns of one request are taken from what this gives.
+
+        `keep_alive` is for this time what the idle timeout is for all others.
 
         Raises:
             EngineError: it cannot be loaded.
             BusyError: what it needs of the device's memory did not become free.
         """
         slot = self._slots[engine]
-        with slot.held():
+        with slot.held(keep_alive):
             process = await slot.loaded()
             yield Turns(self, slot, process.format, live=live)
 
@@ -187,12 +191,16 @@ class Turns:
         self.seconds = 0.0
         """How long the engine worked for this request, waiting apart."""
 
-    async def synthesize(self, segment: Segment) -> AsyncGenerator[bytes]:
+    async def synthesize(
+        self, segment: Segment, first_audio_timeout: float | None = None
+    ) -> AsyncGenerator[bytes]:
         """Wait for a turn and speak one segment in it; closing the generator ends the turn.
+
+        `first_audio_timeout` is in seconds and begins with the turn.
 
         Raises:
             BusyError: this would be the request's first turn, and too many wait; later turns are sure.
-            RequestError, EngineError: as `EngineProcess.synthesize`.
+            RequestError, EngineError: as `EngineProcess.synthesize`, or the first sound was not in time.
         """
         queue = self._slot.queue
         # Loaded before the turn is waited for, so that a slow load does not count as waiting.
@@ -205,12 +213,23 @@ class Turns:
         begun = perf_counter()
         try:
             async with aclosing(self._speak(segment)) as chunks:
+                yield await self._first(chunks, first_audio_timeout)
                 async for chunk in chunks:
                     yield chunk
+        except StopAsyncIteration:
+            return
         finally:
             self.seconds += perf_counter() - begun
             queue.give_back()
             self._pool.note_change()
+
+    async def _first(self, chunks: AsyncGenerator[bytes], limit: float | None) -> bytes:
+        try:
+            async with asyncio.timeout(limit):
+                return await anext(chunks)
+        except TimeoutError as error:
+            what = f"engine '{self._slot.spec.info.name}' made no sound within {limit:g} s"
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what) from error
 
     async def _speak(self, segment: Segment) -> AsyncGenerator[bytes]:
         """Speak in this turn; once more when the process dies before a sound, perhaps before it was asked."""
@@ -245,6 +264,7 @@ class _Slot:
         self._starts = 0
         self._ended = 0
         self._error: str | None = None
+        self._keep_alive: float | None = None
 
     @property
     def alive(self) -> bool:
@@ -278,9 +298,10 @@ class _Slot:
         )
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep the engine from going idle."""
+    def held(self, keep_alive: float | None = None) -> Iterator[None]:
+        """Keep the engine from going idle, and for `keep_alive` seconds afterwards."""
         self.holders += 1
+        self._keep_alive = keep_alive
         self._disarm()
         try:
             yield
@@ -348,7 +369,7 @@ class _Slot:
     def rest(self) -> None:
         """Start the clock at whose end the engine ends, if nobody holds it."""
         self._disarm()
-        timeout = self._pool.idle_timeout(self)
+        timeout = self._pool.idle_timeout(self) if self._keep_alive is None else self._keep_alive
         if self.holders or timeout < 0 or not self.alive:
             return
         self._idle = asyncio.get_running_loop().call_later(timeout, self._go_idle)

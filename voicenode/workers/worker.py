@@ -19,7 +19,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from voicenode.engine import Segment
-from voicenode.errors import ErrorCode, VoiceServiceError
+from voicenode.errors import ErrorCode, OutOfMemoryError, VoiceServiceError
 from voicenode.framing import Frame, encode, read_frame_blocking
 from voicenode.workers.registry import engine_class
 
@@ -137,6 +137,9 @@ class Worker:
             traceback.print_exception(error)
             code, text = ErrorCode.ENGINE_FAILED, f"{type(error).__name__}: {error}"
         self._send(Frame("error", {"id": run_id, "code": code, "text": text}))
+        if isinstance(error, OutOfMemoryError):
+            # What a failed allocation leaves behind on the device goes only with the process.
+            os._exit(0)
 
 
 def _chunks(engine: TTSEngine[Any], segment: Segment, stop: threading.Event) -> Generator[bytes, None, None]:

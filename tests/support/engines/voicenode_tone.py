@@ -34,6 +34,9 @@ class ToneOptions:
     load_seconds: float = 0.0
     load_error: str = ""
     """Fail to load with this sentence; `die`: end the process; `crash`: raise what is no EngineError."""
+    rate: int = RATE
+    fail_at: str = ""
+    """A word at which this engine fails, and others do not."""
     chunk_chars: int = 5
     char_seconds: float = 0.0
     """How long the engine computes for each character."""
@@ -61,7 +64,7 @@ class ToneEngine(TTSEngine[ToneOptions]):
             raise ZeroDivisionError
         if self.options.load_error:
             raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, self.options.load_error)
-        return PcmFormat(RATE)
+        return PcmFormat(self.options.rate)
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
         if self.options.diary:
@@ -73,7 +76,7 @@ class ToneEngine(TTSEngine[ToneOptions]):
             yield from self._speak(word + " ", stop)
 
     def _fail(self, word: str) -> None:
-        if word == "sayerror":
+        if word in {"sayerror", self.options.fail_at}:
             raise EngineError(ErrorCode.ENGINE_FAILED, "told to fail")
         if word == "refuse":
             raise RequestError(ErrorCode.BAD_REQUEST, "told to refuse")
@@ -108,7 +111,8 @@ class ToneEngine(TTSEngine[ToneOptions]):
             part = text[start : start + self.options.chunk_chars]
             if stop.wait(self.options.char_seconds * len(part)):
                 return
-            yield array("h", [ord(char) for char in part for _ in range(FRAMES_PER_CHAR)]).tobytes()
+            frames = self.options.rate // 100
+            yield array("h", [ord(char) for char in part for _ in range(frames)]).tobytes()
 
 
 class SecondToneEngine(ToneEngine):

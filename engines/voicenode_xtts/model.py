@@ -1,0 +1,164 @@
+"""The model in memory: built without weights, which are then mapped from their file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import safe_open
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from voicenode_xtts.conversion import convert
+from voicenode_xtts.files import MODEL, unavailable
+from voicenode_xtts.gpt import GPT, Sizes
+from voicenode_xtts.text import Tokenizer
+from voicenode_xtts.vocoder import HifiGan, VocoderStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from voicenode_xtts.files import ModelFolder
+    from voicenode_xtts.options import XttsOptions
+
+_PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """All that speaks."""
+
+    gpt: GPT
+    decoder: HifiGan
+    tokenizer: Tokenizer
+    config: Mapping[str, Any]
+    weights: Path
+    rate: int
+    """Samples per second."""
+    scales: tuple[float, ...]
+    """How much the latents are stretched to be frames, step by step as in upstream's `HifiDecoder`."""
+
+    @property
+    def device(self) -> torch.device:
+        return self.gpt.mel_head.weight.device
+
+    @property
+    def tokens_per_second(self) -> float:
+        arguments = self.config["model_args"]
+        return float(arguments["input_sample_rate"] / arguments["gpt_code_stride_len"])
+
+    def vocoder(self, embedding: Tensor, speed: float) -> VocoderStream:
+        """A decoder of one utterance."""
+        scales = self.scales if speed == 1 else (1 / speed, *self.scales)
+        return VocoderStream(self.decoder, embedding, scales)
+
+
+def load(folder: ModelFolder, options: XttsOptions) -> Model:
+    """Build the model from the files of a folder, which are converted first where that has not been done.
+
+    Raises:
+        EngineError: they are missing, damaged or of another model; or the device of the options is not there.
+    """
+    folder.check()
+    config = folder.config()
+    device = _device(options.device)
+    precision = _precision(options.precision, device)
+    arguments = config["model_args"]
+    tokenizer = Tokenizer(folder.vocabulary, arguments["gpt_max_text_tokens"])
+    convert(folder)
+    weights = folder.converted(MODEL)
+    if weights is None:
+        raise unavailable(f"{folder.source(MODEL)} changed while it was converted; try again")
+    with torch.device("meta"), Unfilled():
+        gpt = GPT(Sizes.of(arguments, tokenizer))
+        decoder = HifiGan(arguments["decoder_input_dim"], arguments["d_vector_dim"])
+    source = folder.source(MODEL) if folder.source(MODEL).is_file() else weights
+    fill(gpt, weights, "gpt.", source, lambda weight: weight.to(device, precision))
+    prefix = "hifigan_decoder.waveform_decoder."
+    fill(decoder, weights, prefix, source, lambda weight: weight.to(device, torch.float32))
+    return Model(
+        gpt, decoder, tokenizer, config, weights, arguments["output_sample_rate"], _scales(arguments)
+    )
+
+
+class Unfilled(TorchFunctionMode):
+    """Modules that are made inside draw no random weights.
+
+    On the meta device that would cost nothing, but for the compiler that PyTorch imports to say so: seconds.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Collection[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401  (whatever the function returns)
+        del types
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
+def fill(
+    module: nn.Module, weights: Path, prefix: str, source: Path, place: Callable[[Tensor], Tensor]
+) -> None:
+    """Give a module the tensors whose names begin with a prefix.
+
+    Raises:
+        EngineError: they are not those of this module; the sentence names `source`.
+    """
+    expected = module.state_dict()
+    with safe_open(weights, "pt") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  (no mapping)
+        wrong = [
+            f"{prefix}{name} is {shapes.get(prefix + name, 'missing')} and should be {tuple(tensor.shape)}"
+            for name, tensor in expected.items()
+            if shapes.get(prefix + name) != tuple(tensor.shape)
+        ]
+        if wrong:
+            raise unavailable(
+                f"{source} has not the weights that config.json and vocab.json beside it describe: "
+                f"{'; '.join(wrong[:_SHOWN])}{' ...' if len(wrong) > _SHOWN else ''}"
+            )
+        tensors = {name: place(file.get_tensor(prefix + name)) for name in expected}
+    module.load_state_dict(tensors, assign=True)
+    module.eval().requires_grad_(requires_grad=False)
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    device = torch.device("cuda" if wanted == "auto" else wanted)
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+        torch.cuda.get_device_properties(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise unavailable(
+            f"device {wanted} cannot be used: {reason}; set `device: cpu`, or mend the GPU's driver"
+        ) from error
+    return device
+
+
+def _precision(wanted: str, device: torch.device) -> torch.dtype:
+    if wanted == "auto":
+        wanted = "fp32" if device.type == "cpu" else "fp16"
+    if wanted == "fp16" and device.type == "cpu":
+        raise unavailable("precision fp16 needs a GPU; set `precision: bf16`, or `fp32`")
+    if wanted == "fp32":  # and not a little less, which is what cuDNN takes for it
+        torch.backends.cudnn.allow_tf32 = False
+    return _PRECISIONS[wanted]
+
+
+def _scales(arguments: Mapping[str, Any]) -> tuple[float, ...]:
+    scales = [arguments["gpt_code_stride_len"] / arguments["output_hop_length"]]
+    if arguments["output_sample_rate"] != arguments["input_sample_rate"]:
+        scales.append(arguments["output_sample_rate"] / arguments["input_sample_rate"])
+    return tuple(scales)

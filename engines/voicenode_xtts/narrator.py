@@ -1,0 +1,155 @@
+"""A text in a voice into samples as they are made, and guarded against what such models make up."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from voicenode import guard
+from voicenode.engine import EngineError, ErrorCode
+from voicenode_xtts.sampling import Sampler
+from voicenode_xtts.text import settle
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from threading import Event
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from voicenode_xtts.model import Model
+    from voicenode_xtts.options import XttsParameters
+
+    Samples = NDArray[np.float32]
+
+FIRST, GROWTH, LONGEST = 16, 1.5, 64
+"""Tokens of the first piece that is decoded, how much larger each next one is, and the largest."""
+_ALIVE = 16
+"""Tokens between two signs of life."""
+_SHORT = 1.5
+"""Seconds of a text that is held back until it is whole: at few words the model babbles, and may retry."""
+_LONGEST_PAUSE = 1.5
+_LEAST = 0.2
+"""Of the usual length, what a text takes at least."""
+_SEEDS = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be spoken, and how."""
+
+    text: str
+    language: str
+    style: Tensor
+    embedding: Tensor
+    speed: float
+    parameters: XttsParameters
+
+
+class Narrator:
+    """Speaks with one model."""
+
+    def __init__(self, model: Model, *, guarded: bool) -> None:
+        self._model = model
+        self._guarded = guarded
+
+    def speak(self, task: Task, stop: Event) -> Iterator[Samples]:
+        """Samples of one text; an empty piece only says that something is going on.
+
+        Raises:
+            RequestError: the text has too many tokens.
+            EngineError: the model made no sound.
+        """
+        seed = secrets.randbelow(_SEEDS) if task.parameters.seed is None else task.parameters.seed
+        if not self._guarded:
+            yield from Take(self._model, task, task.text, seed, self._model.gpt.sizes.most).samples(stop)
+            return
+        for number in range(2):
+            take = self._guarded_take(task, (seed + number) % _SEEDS)
+            if (yield from self._heard(take, task, stop, last=number == 1)):
+                return
+
+    def _guarded_take(self, task: Task, seed: int) -> Take:
+        seconds = guard.longest_seconds(task.text, task.language)
+        most = min(self._model.gpt.sizes.most, round(seconds * self._model.tokens_per_second))
+        return Take(self._model, task, settle(task.text, task.language), seed, most)
+
+    def _heard(self, take: Take, task: Task, stop: Event, *, last: bool) -> Generator[Samples, None, bool]:
+        """Speak a take without the silence around it.
+
+        Returns whether it is spoken; when not, nothing of it was heard.
+        """
+        rate, usual = self._model.rate, guard.usual_seconds(task.text, task.language) / task.speed
+        trimmer = guard.Trimmer(rate)
+        sent, waiting = 0, [np.zeros(0, np.float32)]
+        for piece in take.samples(stop):
+            waiting.append(trimmer.feed(piece))
+            if trimmer.held * task.speed > _LONGEST_PAUSE:
+                break
+            if take.going and usual > _SHORT:
+                ready = np.concatenate(waiting)
+                sent += len(ready)
+                waiting = []
+                yield ready
+            else:
+                yield piece[:0]
+        rest = np.concatenate([*waiting, np.zeros(0, np.float32)])
+        enough = sent + len(rest) > _LEAST * usual * rate
+        if not (sent or last or stop.is_set() or (enough and not take.babbles)):
+            return False
+        if not (sent or len(rest) or stop.is_set()):
+            raise EngineError(ErrorCode.ENGINE_FAILED, f"XTTS v2 made no sound of {task.text[:40]!r}, twice")
+        yield guard.cut(rest, rate) if take.babbles else rest
+        yield trimmer.finish()
+        return True
+
+
+class Take:
+    """One attempt at a text.
+
+    Args:
+        model: what speaks.
+        task: what to speak, but for the text.
+        text: as the model reads it.
+        seed: of the choice among likely sounds.
+        most: audio tokens, after which it is over.
+        endless: whether it is over only then.
+    """
+
+    def __init__(
+        self, model: Model, task: Task, text: str, seed: int, most: int, *, endless: bool = False
+    ) -> None:
+        self._model = model
+        self._task = task
+        self._most = most
+        sizes = model.gpt.sizes
+        self._tokens = model.tokenizer.encode(text, task.language)
+        self._sampler = Sampler(task.parameters, seed, sizes, model.device, endless=endless)
+        self.going = True
+        """Whether there is more to come."""
+        self.babbles = False
+        """Whether the model did not find an end by itself."""
+
+    def samples(self, stop: Event) -> Iterator[Samples]:
+        """The speech in growing pieces, with empty ones between."""
+        vocoder = self._model.vocoder(self._task.embedding, self._task.speed)
+        size, last = float(FIRST), -1
+        latents: list[Tensor] = []
+        made = self._model.gpt.generate(self._task.style, self._tokens, self._sampler, self._most)
+        for count, (token, latent) in enumerate(made, start=1):
+            if stop.is_set():
+                return
+            last = token
+            latents.append(latent)
+            if len(latents) >= size:
+                yield vocoder.feed(torch.stack(latents)).cpu().numpy()
+                latents, size = [], min(size * GROWTH, LONGEST)
+            elif count % _ALIVE == 0:
+                yield np.zeros(0, np.float32)
+        self.going, self.babbles = False, last != self._model.gpt.sizes.stop_audio
+        rest = torch.stack(latents) if latents else self._task.style[:0]
+        yield vocoder.feed(rest, last=True).cpu().numpy()

@@ -1,0 +1,54 @@
+"""A circuit breaker: an engine that keeps failing is left alone for a while."""
+
+from __future__ import annotations
+
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from voicenode.errors import EngineError, ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FAILURES, WITHIN = 5, 60.0
+"""So many failures within so many seconds open the breaker."""
+REST = 60.0
+"""Seconds until an open breaker lets one request try."""
+
+
+class Breaker:
+    """Watches one engine; `clock` is in seconds."""
+
+    def __init__(self, engine: str, clock: Callable[[], float] = monotonic) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._failures: deque[float] = deque(maxlen=FAILURES)
+        self._open_until: float | None = None
+
+    def check(self) -> None:
+        """Let a request pass.
+
+        Raises:
+            EngineError: the breaker is open; the sentence says for how long.
+        """
+        if self._open_until is None:
+            return
+        left = self._open_until - self._clock()
+        if left > 0:
+            what = f"engine '{self._engine}' failed {FAILURES} times and rests for {left:.0f} s more"
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
+        # One request tries; until it is known what becomes of it, the others wait their time.
+        self._open_until = self._clock() + REST
+
+    def note_failure(self) -> None:
+        now = self._clock()
+        self._failures.append(now)
+        if self._open_until is not None or (
+            len(self._failures) == FAILURES and now - self._failures[0] <= WITHIN
+        ):
+            self._open_until = now + REST
+
+    def note_success(self) -> None:
+        self._failures.clear()
+        self._open_until = None

@@ -1,0 +1,25 @@
+"""Has an engine load its model once, so that the first request does not pay for what is done once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voicenode.workers.registry import engine_class, engine_path
+
+if TYPE_CHECKING:
+    from voicenode.models.local import LocalModel
+
+
+def load_once(local: LocalModel, path: str | None = None) -> None:
+    """Load a downloaded model on the processor, in this process: the engine converts what it does not map.
+
+    Args:
+        local: the model.
+        path: where the class of the engine is, as `module:Class`; None for the installed one.
+
+    Raises:
+        EngineError: the engine is not installed (`unknown-engine`), or cannot load the model.
+    """
+    engine = engine_class(path or engine_path(local.model.engine))
+    options = engine.options_type(path=str(local.root), device="cpu", **local.model.options)
+    engine(options).load()
