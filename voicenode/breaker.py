@@ -13,15 +13,14 @@ if TYPE_CHECKING:
 
 FAILURES, WITHIN = 5, 60.0
 """So many failures within so many seconds open the breaker."""
-REST = 60.0
-"""Seconds until an open breaker lets one request try."""
 
 
 class Breaker:
-    """Watches one engine; `clock` is in seconds."""
+    """Watches one engine; an open breaker lets one request try after `rest` seconds by `clock`."""
 
-    def __init__(self, engine: str, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, engine: str, rest: float, clock: Callable[[], float] = monotonic) -> None:
         self._engine = engine
+        self._rest = rest
         self._clock = clock
         self._failures: deque[float] = deque(maxlen=FAILURES)
         self._open_until: float | None = None
@@ -39,7 +38,7 @@ class Breaker:
             what = f"engine '{self._engine}' failed {FAILURES} times and rests for {left:.0f} s more"
             raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
         # One request tries; until it is known what becomes of it, the others wait their time.
-        self._open_until = self._clock() + REST
+        self._open_until = self._clock() + self._rest
 
     def note_failure(self) -> None:
         now = self._clock()
@@ -47,7 +46,7 @@ class Breaker:
         if self._open_until is not None or (
             len(self._failures) == FAILURES and now - self._failures[0] <= WITHIN
         ):
-            self._open_until = now + REST
+            self._open_until = now + self._rest
 
     def note_success(self) -> None:
         self._failures.clear()

@@ -35,6 +35,8 @@ class FallbackRules:
     """Language tag -> the voice that the owner lets step in for any other."""
     first_audio_timeout: float = 0.0
     """Seconds until an engine that has not made a sound for a live request is given up; 0: never."""
+    rest: float = 60.0
+    """Seconds that an engine which keeps failing is left alone."""
 
 
 def candidates(

@@ -198,5 +198,6 @@ def _rules(settings: Settings) -> SpeechRules:
             engines=settings.fallback.engines,
             voices=settings.fallback.voices,
             first_audio_timeout=settings.fallback.first_audio_timeout,
+            rest=settings.fallback.rest,
         ),
     )

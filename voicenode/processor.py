@@ -153,7 +153,7 @@ class VoiceProcessor:
         self.observers = list(observers)
         self._pool = pool
         self._rules = rules
-        self._breakers = {name: Breaker(name) for name in engines}
+        self._breakers = {name: Breaker(name, rules.fallback.rest) for name in engines}
         self._live: dict[asyncio.Task[None], Buffer] = {}
 
     @asynccontextmanager

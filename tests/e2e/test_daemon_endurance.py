@@ -44,7 +44,7 @@ async def test_two_thousand_requests_leave_the_node_as_it_was_after_two_hundred(
 
         await house(endurance(1800))
 
-        await eventually(lambda: node.ps.num_fds() == descriptors)
+        await eventually(lambda: node.ps.num_fds() <= descriptors)
         assert node.rss - rss < 5 * MIB
         assert node.ps.num_threads() <= threads
         assert engines.keys() == {worker.pid for worker in node.workers}

@@ -25,7 +25,8 @@ TONE = "tone-plain"
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    settings = {"engines": {"tone": {"silent_timeout": 1}}}
+    # No rest: an engine that is killed again and again is what one of the tests is about.
+    settings = {"engines": {"tone": {"silent_timeout": 1}}, "fallback": {"rest": 0}}
     with daemon(tmp_path_factory.mktemp("node"), settings=settings) as running:
         yield running
 

@@ -91,4 +91,4 @@ async def test_thousands_of_connections_leave_nothing_behind(
         memory, descriptors = process.memory_info().rss, process.num_fds()
         await visits(endurance(10_000))
         assert process.memory_info().rss - memory < 5 * MIB
-        assert process.num_fds() == descriptors
+        assert process.num_fds() <= descriptors

@@ -162,5 +162,5 @@ async def test_thousands_of_connections_leave_nothing_behind(endurance: Callable
         memory, descriptors = process.memory_info().rss, process.num_fds()
         await connect(endurance(10_000))
         assert process.memory_info().rss - memory < 5 * MIB
-        assert process.num_fds() == descriptors
+        assert process.num_fds() <= descriptors
         door.processor.requests.clear()

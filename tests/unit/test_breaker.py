@@ -1,7 +1,9 @@
 import pytest
 
-from voicenode.breaker import FAILURES, REST, WITHIN, Breaker
+from voicenode.breaker import FAILURES, WITHIN, Breaker
 from voicenode.errors import EngineError, ErrorCode
+
+REST = 60.0
 
 
 class Clock:
@@ -19,7 +21,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def breaker(clock: Clock) -> Breaker:
-    return Breaker("tone", clock)
+    return Breaker("tone", REST, clock)
 
 
 def fail(breaker: Breaker, times: int = FAILURES) -> None:

@@ -153,6 +153,8 @@ class FallbackSettings(Section):
     """The voice of a language that steps in for any other, even one that was named, such as de: espeak-de."""
     first_audio_timeout: Annotated[float, Ge(0)] = 10
     """Seconds until an engine that has made no sound is given up; 0 for never."""
+    rest: Annotated[float, Ge(0)] = 60
+    """Seconds that an engine rests after it failed five times within a minute; 0 to try it each time."""
 
 
 class PoolSettings(Section):
