@@ -36,9 +36,7 @@ class Breaker:
             return
         left = self._open_until - self._clock()
         if left > 0:
-            what = (
-                f"{self._reason} (engine '{self._engine}' keeps failing and rests for {left:.0f} s)"
-            )
+            what = f"{self._reason} (engine '{self._engine}' keeps failing and rests for {left:.0f} s)"
             raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
         # One request tries; until it is known what becomes of it, the others wait their time.
         self._open_until = self._clock() + self._rest
