@@ -34,7 +34,7 @@ LAYERS = [
     layer("processor"),
     layer("cast quality"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine guard audio breaker buffer report metrics sockets gpu"),
+    layer("voices text framing engine guard audio breaker buffer report metrics sockets gpu usage"),
     layer("errors"),
 ]
 
