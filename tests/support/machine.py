@@ -38,7 +38,14 @@ def debian(folder: Path) -> Path:
     if not tree.exists():
         making = folder / "bookworm.making"
         shutil.rmtree(making, ignore_errors=True)
-        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(making), MIRROR]
+        command = [
+            "debootstrap",
+            "--variant=minbase",
+            f"--include={PACKAGES}",
+            "bookworm",
+            str(making),
+            MIRROR,
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=900)
         making.rename(tree)
     return tree
