@@ -12,7 +12,8 @@ from voicenode.errors import EngineError, RequestError
 from voicenode.processor import VoiceProcessor
 from voicenode.report import SpokenReport
 from voicenode.request import SynthesisRequest
-from voicenode.workers.pool import EnginePool, EngineState
+from voicenode.workers.pool import EnginePool
+from voicenode.workers.slot import EngineState
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
