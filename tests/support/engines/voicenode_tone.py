@@ -76,7 +76,8 @@ class ToneEngine(TTSEngine[ToneOptions]):
         for word in segment.text.split(" "):
             self._fail(word)
             yield from self._linger(word, stop)
-            yield from self._speak(word + " ", stop)
+            said = segment.language if word == "language" else word
+            yield from self._speak(said + " ", stop)
 
     def _fail(self, word: str) -> None:
         if word == self.options.fail_at and self.options.fail_with:
