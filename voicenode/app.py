@@ -49,6 +49,7 @@ async def _live(loaded: LoadedSettings) -> None:
             _log.info("voicenode %s is ready: %s", __version__, _summary(node.catalogue))
             for engine, lack in node.catalogue.unavailable.items():
                 _log.info("engine %s is not offered: %s", engine, lack)
+            node.prewarm()
             await signals.stop_or(node.wyoming.finished)
             systemd.notify("STOPPING=1")
         await signals.forced_or(node.drain())

@@ -76,7 +76,8 @@ class ToneEngine(TTSEngine[ToneOptions]):
         for word in segment.text.split(" "):
             self._fail(word)
             yield from self._linger(word, stop)
-            yield from self._speak(word + " ", stop)
+            said = segment.language if word == "language" else word
+            yield from self._speak(said + " ", stop)
 
     def _fail(self, word: str) -> None:
         if word == self.options.fail_at and self.options.fail_with:
@@ -170,6 +171,18 @@ class EagerToneEngine(ToneEngine):
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
         return iter(list(super().synthesize(segment, stop)))
+
+
+class LackingToneEngine(ToneEngine):
+    """The same, with a library to import ahead that is not there."""
+
+    imports = ("voicenode_tone_nowhere",)
+
+
+class ThreadingToneEngine(ToneEngine):
+    """The same, with a library to import ahead that starts a thread."""
+
+    imports = ("voicenode_tone_thread",)
 
 
 def spell(pcm: bytes) -> str:
