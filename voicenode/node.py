@@ -33,8 +33,9 @@ class Node:
         self._id = own_id
         engines = parts.create_engines(loaded)
         self._pool = parts.build_pool(settings, engines)
-        self._processor = parts.build_processor(settings, engines, self._pool)
-        self._control = Control(own_id, self._processor, self._pool)
+        self._processor = parts.build_processor(loaded, engines, self._pool)
+        demanded = [name for name in self._processor.catalogue.unavailable if loaded.demands(name)]
+        self._control = Control(own_id, self._processor, self._pool, demanded)
         self._store = FileStore(settings.data_dir / parts.STORE_FOLDER)
         self._runtime = RuntimeSettings(
             self._store, self._control.adjustables(idle_timeout=settings.pool.idle_timeout)
