@@ -49,6 +49,7 @@ async def _live(loaded: LoadedSettings) -> None:
                 is_fault = engine in loaded.unavailable or loaded.demands(engine)
                 level = logging.ERROR if is_fault else logging.INFO
                 _log.log(level, "engine %s is not offered: %s", engine, lack)
+            node.prewarm()
             await signals.stop_or(node.wyoming.finished)
             systemd.notify("STOPPING=1")
         await signals.forced_or(node.drain())

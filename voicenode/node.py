@@ -86,6 +86,10 @@ class Node:
         names = {engine: quality.names(engine) for engine in self._processor.engines}
         self._processor.catalogue = self._processor.catalogue.with_qualities(names)
 
+    def prewarm(self) -> None:
+        """Get ready for the first request in a way that the node can do without."""
+        self._pool.prewarm(self._processor.engines)
+
     async def drain(self) -> None:
         """Take nothing new, and finish what is being spoken, as long as the owner allows."""
         grace = self._settings.shutdown_timeout

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from voicenode.engine import TTSEngine
     from voicenode.jobs import JobQueue
     from voicenode.settings import LoadedSettings, Settings
+    from voicenode.settings.model import EngineSettings
     from voicenode.stores.store import Store
     from voicenode.transports.mqtt import Broker
 
@@ -174,10 +175,15 @@ def _specs(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> list[En
             python=str(chosen.python) if chosen.python else None,
             load_timeout=chosen.load_timeout,
             silent_timeout=chosen.silent_timeout,
+            prewarm_imports=_prewarms(settings, chosen) if engine.imports else False,
         )
         for name, engine in engines.items()
         for chosen in [settings.engines[name]]
     ]
+
+
+def _prewarms(settings: Settings, engine: EngineSettings) -> bool | None:
+    return settings.pool.prewarm_imports if engine.prewarm_imports is None else engine.prewarm_imports
 
 
 def _limits(settings: Settings) -> PoolLimits:

@@ -168,6 +168,8 @@ class PoolSettings(Section):
     """Seconds until an engine without work ends; 0 for at once, -1 for never."""
     memory: Annotated[int, Ge(1)] | None = None
     """MiB of device memory that all engines together may take; null for no bound."""
+    prewarm_imports: bool | None = None
+    """Whether libraries of engines stay imported, to wake them quickly; null for where 4 GiB are free."""
     low_vram: bool = False
     """Whether only one engine is loaded at a time, and ends when nothing waits for it."""
     buffer_seconds: Seconds = 30
@@ -187,6 +189,8 @@ class EngineSettings(Section):
     """Seconds until an engine that is still loading is stopped."""
     silent_timeout: Seconds = 60
     """Seconds until an engine that works without any progress is stopped."""
+    prewarm_imports: bool | None = None
+    """Whether its libraries stay imported, to wake it quickly; null for what pool.prewarm_imports says."""
 
     @cached_property
     def options(self) -> Any:  # noqa: ANN401  each engine has a type of its own

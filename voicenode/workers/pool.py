@@ -72,10 +72,15 @@ class EnginePool:
         async with self.hold(engine):
             pass
 
+    def prewarm(self, engines: Iterable[str]) -> None:
+        """Import the libraries of those engines ahead that are to be woken quickly; called once."""
+        for engine in engines:
+            self._slots[engine].prewarm()
+
     async def close(self) -> None:
         """End every engine's process, for good: what is being spoken fails, and so does what still waits."""
         self.closed = True
-        await asyncio.gather(*(slot.stop() for slot in self._slots.values()))
+        await asyncio.gather(*(slot.close() for slot in self._slots.values()))
         if self._tasks:
             await asyncio.wait(self._tasks)
 
