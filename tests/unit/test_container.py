@@ -26,7 +26,9 @@ def test_the_image_says_the_version_that_is_in_it() -> None:
 
 def test_the_image_has_what_the_wheel_is_made_of() -> None:
     copied = {
-        word for line in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.M) for word in line.split()
+        word
+        for line in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+        for word in line.split()
     }
     taken = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert copied == taken
