@@ -36,9 +36,7 @@ class Node:
         self._processor = parts.build_processor(settings, engines, self._pool)
         self._control = Control(own_id, self._processor, self._pool)
         self._store = FileStore(settings.data_dir / parts.STORE_FOLDER)
-        self._runtime = RuntimeSettings(
-            self._store, self._control.adjustables(idle_timeout=settings.pool.idle_timeout)
-        )
+        self._runtime = RuntimeSettings(self._store, self._control.adjustables())
         self.wyoming = parts.build_wyoming(settings, self._processor)
         self._http: HttpServer | None = None
         self._lan: LanAddress | None = None
