@@ -10,6 +10,7 @@ from voicenode.cast import FallbackRules
 from voicenode.errors import EngineError, ErrorCode, SetupError
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
+from voicenode.stores.file import FileStore
 from voicenode.text import Lexicon
 from voicenode.transports.wyoming import WyomingServer
 from voicenode.voices import Catalogue, Voice
@@ -31,10 +32,28 @@ if TYPE_CHECKING:
 
 AUDIO_FOLDER, STORE_FOLDER, MODELS_FOLDER = "audio", "store", "models"
 """Where in the data directory lie the audio of jobs, all else that the node remembers, and models."""
+CACHE_FOLDER = "cache"
+"""Copies of what is in a Redis; all of it may be removed while no node runs."""
 
 _MIB = 1024 * 1024
 _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
 """IANA's ports for MQTT and for MQTT over TLS."""
+
+
+def own_store(settings: Settings) -> Store:
+    """What this node alone remembers: its jobs, and what clients changed."""
+    return FileStore(settings.data_dir / STORE_FOLDER)
+
+
+def shared_store(settings: Settings) -> Store:
+    """What several nodes may share: voices and quality profiles."""
+    if settings.store.url is None:
+        return own_store(settings)
+    from voicenode.stores.redis import RedisStore  # noqa: PLC0415 - heavy, and for nodes with Redis
+    from voicenode.stores.redis_address import RedisAddress  # noqa: PLC0415 - likewise
+
+    address = RedisAddress.parse(settings.store.url.get_secret_value())
+    return RedisStore(address, settings.data_dir / CACHE_FOLDER, settings.store.max_cache * _MIB)
 
 
 def create_engines(loaded: LoadedSettings) -> dict[str, TTSEngine[Any]]:

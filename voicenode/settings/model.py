@@ -17,6 +17,7 @@ from voicenode.settings.fields import (
     LocalPath,
     Name,
     Port,
+    RedisUrl,
     Seconds,
     Topic,
 )
@@ -120,6 +121,15 @@ class JobSettings(Section):
     """MiB that audio files may take; the oldest finished ones go first."""
     player: tuple[Name, ...] = ("aplay", "-q", "-")
     """The command that plays a WAV from its standard input, for requests to be heard on this machine."""
+
+
+class StoreSettings(Section):
+    """Where voices and quality profiles are kept; jobs and what clients changed stay with the node."""
+
+    url: RedisUrl | None = None
+    """A Redis for several nodes, such as redis://USER:PASSWORD@HOST:6379/0; null for files in data_dir."""
+    max_cache: Annotated[int, Ge(1)] = 1024
+    """MiB that copies of files from Redis may take on this machine."""
 
 
 class TextSettings(Section):
@@ -230,6 +240,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     mqtt: MqttSettings = MqttSettings()
     jobs: JobSettings = JobSettings()
+    store: StoreSettings = StoreSettings()
     text: TextSettings = TextSettings()
     speech: SpeechSettings = SpeechSettings()
     fallback: FallbackSettings = FallbackSettings()
