@@ -32,8 +32,9 @@ class Node:
         self._id = own_id
         engines = parts.create_engines(loaded)
         self._pool = parts.build_pool(settings, engines)
-        self._processor = parts.build_processor(settings, engines, self._pool)
-        self._control = Control(own_id, self._processor, self._pool)
+        self._processor = parts.build_processor(loaded, engines, self._pool)
+        demanded = [name for name in self._processor.catalogue.unavailable if loaded.demands(name)]
+        self._control = Control(own_id, self._processor, self._pool, demanded)
         self._store = parts.own_store(settings)
         self._shared = parts.shared_store(settings)
         self._runtime = RuntimeSettings(self._store, self._control.adjustables())

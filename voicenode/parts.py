@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__
 from voicenode.cast import FallbackRules
+from voicenode.doctor.requirements import not_installed
 from voicenode.errors import EngineError, ErrorCode, SetupError
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
@@ -74,14 +75,16 @@ def _options(settings: Settings, engine: str, options: Any) -> Any:  # noqa: ANN
 
 
 def build_processor(
-    settings: Settings, engines: Mapping[str, TTSEngine[Any]], pool: EnginePool
+    loaded: LoadedSettings, engines: Mapping[str, TTSEngine[Any]], pool: EnginePool
 ) -> VoiceProcessor:
     """The path from requests to speech, with `pool` to run the engines.
 
     Raises:
         SetupError: the settings name a voice that there is not.
     """
-    voices, unavailable = _voices(engines)
+    settings = loaded.settings
+    voices, unavailable = _voices(settings, engines)
+    unavailable |= {name: str(error) for name, error in loaded.unavailable.items()}
     catalogue = Catalogue(
         voices,
         settings.default_voice,
@@ -105,11 +108,14 @@ def build_processor(
     )
 
 
-def _voices(engines: Mapping[str, TTSEngine[Any]]) -> tuple[list[Voice], dict[str, str]]:
+def _voices(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> tuple[list[Voice], dict[str, str]]:
     """The voices of all engines that have what they need, and what each of the others lacks."""
     voices: list[Voice] = []
     unavailable: dict[str, str] = {}
     for name, engine in engines.items():
+        if settings.engines[name].python is None and (missing := not_installed(name)):
+            unavailable[name] = missing
+            continue
         try:
             voices += [Voice.of_engine(name, voice) for voice in engine.voices()]
         except EngineError as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from voicenode import gpu
-from voicenode.errors import BusyError
+from voicenode.errors import BusyError, EngineError, ErrorCode
 from voicenode.workers.footprint import Footprint
 from voicenode.workers.slot import Slot
 from voicenode.workers.turns import Turns
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from voicenode.workers.process import EngineSpec
     from voicenode.workers.slot import EngineState
     from voicenode.workers.turns import TurnQueue
+
+_MIB = 1024 * 1024
 
 
 class EnginePool:
@@ -110,8 +112,10 @@ class EnginePool:
         """Wait until the device has room for `slot`, ending engines that are idle, least recently used first.
 
         Raises:
+            EngineError: it needs more than all engines together may take.
             BusyError: the others had something to do for too long.
         """
+        self._check_memory(slot)
         try:
             async with asyncio.timeout(self.limits.wait_timeout):
                 async with self._making_room:  # one after the other: two would take the same room
@@ -130,6 +134,15 @@ class EnginePool:
         """Keep a background task until it is done."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _check_memory(self, slot: Slot) -> None:
+        needed, allowed = slot.spec.memory, self.limits.memory
+        if allowed is not None and needed > allowed:
+            raise EngineError(
+                ErrorCode.OUT_OF_MEMORY,
+                f"engine '{slot.spec.info.name}' has not enough memory: it needs {-(-needed // _MIB)} MiB, "
+                f"and pool.memory allows {allowed // _MIB}; set it to more, or to null for no bound",
+            )
 
     async def _fits(self, slot: Slot) -> bool:
         needed, others = slot.spec.memory, self._on_device(slot)
