@@ -17,6 +17,7 @@ from voicenode.settings.fields import (
     LocalPath,
     Name,
     Port,
+    RedisUrl,
     Seconds,
     Topic,
 )
@@ -122,6 +123,15 @@ class JobSettings(Section):
     """The command that plays a WAV from its standard input, for requests to be heard on this machine."""
 
 
+class StoreSettings(Section):
+    """Where voices and quality profiles are kept; jobs and what clients changed stay with the node."""
+
+    url: RedisUrl | None = None
+    """A Redis for several nodes, such as redis://USER:PASSWORD@HOST:6379/0; null for files in data_dir."""
+    max_cache: Annotated[int, Ge(1)] = 1024
+    """MiB that copies of files from Redis may take on this machine."""
+
+
 class TextSettings(Section):
     """What is done to a text before it is spoken."""
 
@@ -167,7 +177,7 @@ class PoolSettings(Section):
     idle_timeout: IdleSeconds = 300
     """Seconds until an engine without work ends; 0 for at once, -1 for never."""
     memory: Annotated[int, Ge(1)] | None = None
-    """MiB of device memory that all engines together may take; null for no bound."""
+    """MiB of device memory that all engines together may take; null for what is free there."""
     prewarm_imports: bool | None = None
     """Whether libraries of engines stay imported, to wake them quickly; null for where 4 GiB are free."""
     low_vram: bool = False
@@ -230,6 +240,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     mqtt: MqttSettings = MqttSettings()
     jobs: JobSettings = JobSettings()
+    store: StoreSettings = StoreSettings()
     text: TextSettings = TextSettings()
     speech: SpeechSettings = SpeechSettings()
     fallback: FallbackSettings = FallbackSettings()
