@@ -68,9 +68,8 @@ class StockAsrHandler(AsyncEventHandler):
 
 
 def _info(asr: StockAsr) -> Info:
-    common = {"attribution": NOBODY, "installed": asr.installed, "version": "1", "description": ""}
-    model = AsrModel(name="small", languages=list(asr.languages), **common)
-    return Info(asr=[AsrProgram(name="stock", models=[model], **common)])
+    model = AsrModel("small", NOBODY, asr.installed, None, None, list(asr.languages))
+    return Info(asr=[AsrProgram("stock", NOBODY, asr.installed, None, None, [model])])
 
 
 @asynccontextmanager
