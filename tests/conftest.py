@@ -25,6 +25,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if neural and config.getoption("--no-neural") else None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Where `-n` shares the tests among processes."""
+    from tests.support.lanes import Lanes  # noqa: PLC0415 - xdist is there when it asks
+
+    return Lanes(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--no-neural"):
         neural = [item for item in items if item.get_closest_marker("neural")]

@@ -112,7 +112,6 @@ def _read(descriptor: int) -> bytes:
 
 
 @pytest.mark.neural
-@pytest.mark.timeout(120)
 async def test_weights_that_are_not_there_are_told_of_each_engine(cli: CommandLine) -> None:
     (cli.home / "voicenode.yaml").write_text(
         json.dumps({**settings(), "engines": {"xtts": {"device": "cpu"}}})

@@ -212,7 +212,6 @@ class Node:
             self.answers[job_id].add((state, file))
 
 
-@pytest.mark.timeout(300)
 async def test_killing_the_node_at_any_moment_loses_no_job_and_speaks_none_again_that_was_completed(
     tmp_path: Path, endurance: Callable[[int], int]
 ) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -175,6 +175,7 @@ class Controls:
     told: list[tuple[str, Any]]
     status: dict[str, Any]
     serves_audio: bool = True
+    errors: list[str] = field(default_factory=list)
 
     @classmethod
     def new(cls) -> Self:
@@ -192,6 +193,7 @@ class Controls:
             settings=lambda: dict(self.settings),
             change_settings=self._change,
             cancel_live=queue.cancel_live,
+            note_error=self.errors.append,
             url_of=lambda name: f"http://node/audio/{name}" if self.serves_audio else None,
         )
 
