@@ -32,9 +32,10 @@ LAYERS = [
     layer("transports.wyoming transports.http transports.mdns transports.mqtt", siblings=False),
     layer("jobs cloning health runtime"),
     layer("processor"),
-    layer("cast quality"),
+    layer("transcription"),
+    layer("cast manuscript quality recordings"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine guard audio breaker buffer report metrics sockets gpu"),
+    layer("voices text framing engine guard audio breaker buffer report metrics request sockets gpu"),
     layer("errors"),
 ]
 
