@@ -9,7 +9,7 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from tests.support import leaks
-from tests.support.heartbeat import Heartbeat
+from tests.support.heartbeat import STOPPED, Heartbeat
 from tests.support.mosquitto import Mosquitto
 
 
@@ -38,6 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         neural = [item for item in items if item.get_closest_marker("neural")]
         config.hook.pytest_deselected(items=neural)
         items[:] = [item for item in items if item not in neural]
+    for item in items:
+        if "heartbeat" in getattr(item, "fixturenames", ()) and not config.option.usepdb:
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=STOPPED))
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.command import LIMIT, CommandLine
+from tests.support.command import CommandLine
 from tests.support.daemon import daemon
+from tests.support.limits import LIMIT
 from tests.support.ports import free_port
 from tests.support.tone import python_path
 

@@ -18,6 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.support import jobs, speech
 from tests.support.engines.voicenode_tone import ToneOptions
+from tests.support.limits import LIMIT
 from voicenode.transports.mqtt import Broker, MqttTransport, Node
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from tests.support.mosquitto import Mosquitto
     from voicenode.jobs import JobQueue
 
-LIMIT = 30.0
-"""Seconds within which something on a busy machine happens that a test waits for."""
 
 RETRY = (0.05, 0.5)
 

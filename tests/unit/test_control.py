@@ -47,8 +47,8 @@ def ends(control: Control) -> Callable[..., None]:
     def end(outcome: str, seconds: float = 1.0) -> None:
         figures: dict[str, Any] = dict.fromkeys(("characters", "audio_seconds", "engine_seconds"), 1)
         report = SpokenReport(
-            door="wyoming", engine="tone", voice="tone-plain", ttfa=0.1, wall_seconds=seconds, outcome=outcome,
-            **figures,
+            door="wyoming", engine="tone", voice="tone-plain", ttfa=0.1,
+            wall_seconds=seconds, outcome=outcome, **figures,
         )  # fmt: skip
         for observer in control._processor.observers:
             observer(report)
