@@ -14,7 +14,7 @@ from voicenode.report import LEFT, SPOKEN
 from voicenode.runtime import Adjustable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from voicenode.jobs import JobQueue
     from voicenode.processor import VoiceProcessor
@@ -31,12 +31,15 @@ class Control:
     `jobs` and `mqtt_connected` are set when there are jobs and MQTT.
     """
 
-    def __init__(self, node_id: str, processor: VoiceProcessor, pool: EnginePool) -> None:
+    def __init__(
+        self, node_id: str, processor: VoiceProcessor, pool: EnginePool, demanded: Collection[str] = ()
+    ) -> None:
         self.jobs: JobQueue | None = None
         self.mqtt_connected: Callable[[], bool] | None = None
         self._node_id = node_id
         self._processor = processor
         self._pool = pool
+        self._demanded = demanded
         self._started = time.time()
         self._last_spoken: SpokenReport | None = None
         self._last_error: tuple[str, float] | None = None
@@ -52,6 +55,8 @@ class Control:
             uptime=time.time() - self._started,
             default_engine=self._processor.catalogue.default.engine,
             engines=self._pool.states(),
+            lacking=self._processor.catalogue.unavailable,
+            demanded=self._demanded,
             wyoming="listening",
             mqtt="off" if mqtt is None else "connected" if mqtt() else "disconnected",
             jobs=self._counts(),
@@ -86,17 +91,19 @@ class Control:
         self._last_error = code, time.time()
 
     def engines(self) -> Mapping[str, Any]:
-        """What each engine is doing."""
-        return {
+        """What each engine is doing, or why it cannot be used."""
+        lacking = self._processor.catalogue.unavailable
+        states = {
             engine.name: {"state": engine.state, "waiting": engine.waiting} for engine in self._pool.states()
         }
+        return states | {name: {"state": "unavailable", "error": why} for name, why in lacking.items()}
 
     async def load(self, engine: str | None) -> None:
         """Load an engine, or all.
 
         Raises:
             RequestError: there is no such engine.
-            EngineError, BusyError: it cannot be loaded.
+            EngineError, BusyError: it cannot be used, or not be loaded.
         """
         for name in self._names(engine):
             await self._pool.load(name)
@@ -136,9 +143,10 @@ class Control:
         self._pool.set_idle_timeout(seconds)  # type: ignore[arg-type] # a number
 
     def _names(self, engine: str | None) -> list[str]:
-        known = [state.name for state in self._pool.states()]
+        known = [*self._processor.engines]
         if engine is None:
             return known
+        self._processor.catalogue.explain(engine)
         if engine not in known:
             what = f"unknown engine '{engine[:40]}'; there are: {', '.join(known)}"
             raise RequestError(ErrorCode.UNKNOWN_ENGINE, what)

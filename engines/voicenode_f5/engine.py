@@ -46,6 +46,7 @@ class F5Engine(TTSEngine[F5Options]):
     )
     options_type: ClassVar[type[F5Options]] = F5Options
     parameters_type: ClassVar[type[F5Parameters]] = F5Parameters
+    imports = ("voicenode_f5.model", "voicenode_f5.reference", "voicenode_f5.speech")
 
     _model: Model
 

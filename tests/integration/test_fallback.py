@@ -134,8 +134,8 @@ async def test_an_engine_that_makes_no_sound_is_given_up_for_the_next() -> None:
 
 
 async def test_without_anyone_to_step_in_a_slow_engine_is_unavailable() -> None:
-    rules = FallbackRules(first_audio_timeout=0.2)
-    async with node(rules, tone2=ToneOptions(load_seconds=1.0)) as (processor, _):
+    rules = FallbackRules(first_audio_timeout=0.7)
+    async with node(rules, tone2=ToneOptions(load_seconds=2.0)) as (processor, _):
         with pytest.raises(EngineError) as raised:
             await say(processor, "Hello.")
     assert raised.value.code == ErrorCode.ENGINE_UNAVAILABLE

@@ -364,6 +364,18 @@ async def test_a_speaking_engine_is_not_ended_for_another() -> None:
         assert await other == "other"
 
 
+async def test_an_engine_that_needs_more_than_all_may_take_is_not_started() -> None:
+    async with tone.pool(tone.spec("tone2"), memory=99) as pool:
+        with pytest.raises(
+            EngineError, match=r"not enough memory: it needs .* pool\.memory allows"
+        ) as raised:
+            await pool.load("tone2")
+        assert raised.value.code == ErrorCode.OUT_OF_MEMORY
+        (state,) = pool.states()
+        assert (state.state, state.starts) == ("unloaded", 0)
+        assert "set it to more" in (state.error or "")
+
+
 async def test_what_waits_for_memory_too_long_is_busy() -> None:
     specs = [tone.spec("tone2"), tone.spec("tone3")]
     async with tone.pool(*specs, memory=150, wait_timeout=0.1) as pool, AsyncExitStack() as stack:

@@ -11,7 +11,8 @@ from tests.support import speech, tone
 from voicenode import control as module
 from voicenode.control import Control
 from voicenode.report import LEFT, SPOKEN, SpokenReport
-from voicenode.workers.pool import EnginePool, PoolLimits
+from voicenode.workers.limits import PoolLimits
+from voicenode.workers.pool import EnginePool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

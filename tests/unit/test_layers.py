@@ -35,7 +35,7 @@ LAYERS = [
     layer("transcription"),
     layer("cast manuscript quality recordings"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine guard audio breaker buffer report metrics request sockets gpu"),
+    layer("voices text framing engine guard audio breaker buffer report metrics request sockets gpu usage"),
     layer("errors"),
 ]
 

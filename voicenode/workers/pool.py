@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from voicenode.errors import BusyError
+from voicenode.errors import BusyError, EngineError, ErrorCode
 from voicenode.workers.slot import Slot
 from voicenode.workers.turns import Turns
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from voicenode.workers.process import EngineSpec
     from voicenode.workers.slot import EngineState
     from voicenode.workers.turns import TurnQueue
+
+_MIB = 1024 * 1024
 
 
 class EnginePool:
@@ -70,10 +72,15 @@ class EnginePool:
         async with self.hold(engine):
             pass
 
+    def prewarm(self, engines: Iterable[str]) -> None:
+        """Import the libraries of those engines ahead that are to be woken quickly; called once."""
+        for engine in engines:
+            self._slots[engine].prewarm()
+
     async def close(self) -> None:
         """End every engine's process, for good: what is being spoken fails, and so does what still waits."""
         self.closed = True
-        await asyncio.gather(*(slot.stop() for slot in self._slots.values()))
+        await asyncio.gather(*(slot.close() for slot in self._slots.values()))
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -99,8 +106,10 @@ class EnginePool:
         """Wait until the device has room for `slot`, ending engines that are idle, least recently used first.
 
         Raises:
+            EngineError: it needs more than all engines together may take.
             BusyError: the others had something to do for too long.
         """
+        self._check_memory(slot)
         try:
             async with asyncio.timeout(self._limits.wait_timeout):
                 while not self._fits(slot):
@@ -118,6 +127,15 @@ class EnginePool:
         """Keep a background task until it is done."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _check_memory(self, slot: Slot) -> None:
+        needed, allowed = slot.spec.info.memory, self._limits.memory
+        if allowed is not None and needed > allowed:
+            raise EngineError(
+                ErrorCode.OUT_OF_MEMORY,
+                f"engine '{slot.spec.info.name}' has not enough memory: it needs {-(-needed // _MIB)} MiB, "
+                f"and pool.memory allows {allowed // _MIB}; set it to more, or to null for no bound",
+            )
 
     def _fits(self, slot: Slot) -> bool:
         needed = slot.spec.info.memory

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from voicenode.errors import BusyError, EngineError, ErrorCode
+from voicenode.workers.prewarm import Prewarmed
 from voicenode.workers.process import EngineProcess
 from voicenode.workers.turns import TurnQueue
 
@@ -36,6 +37,8 @@ class EngineState:
     """How many of these processes died or had to be killed, instead of being ended."""
     error: str | None = None
     """Why it could not be loaded, if the last try failed."""
+    prewarmed: int | None = None
+    """The process that has its libraries imported, once it has."""
 
 
 class Slot:
@@ -47,6 +50,7 @@ class Slot:
         self.holders = 0
         self.last_used = 0.0
         self._pool = pool
+        self._prewarmed = Prewarmed(spec)
         self._process: EngineProcess | None = None
         self._loading: asyncio.Task[EngineProcess] | None = None
         self._starting = False
@@ -85,6 +89,7 @@ class Slot:
             starts=self._starts,
             losses=self._starts - self._ended - self.alive,
             error=self._error,
+            prewarmed=self._prewarmed.pid,
         )
 
     @contextmanager
@@ -122,6 +127,16 @@ class Slot:
                 ErrorCode.ENGINE_LOST, f"engine '{name}' was ended while it was loaded"
             ) from None
 
+    def prewarm(self) -> None:
+        """Import the engine's libraries ahead, if that is wanted."""
+        if self.spec.prewarm_imports is not False:
+            self._prewarmed.start()
+
+    async def close(self) -> None:
+        """End the engine's process, and what was prewarmed for it."""
+        await self.stop()
+        await self._prewarmed.close()
+
     async def stop(self) -> None:
         """End the engine's process, loaded or loading."""
         self._disarm()
@@ -140,7 +155,7 @@ class Slot:
         self._starting = True
         try:
             begun = asyncio.get_running_loop().time()
-            self._process = await EngineProcess.start(self.spec)
+            self._process = await EngineProcess.start(self.spec, self._prewarmed)
             self._starts += 1
             self._error = None
             took = asyncio.get_running_loop().time() - begun

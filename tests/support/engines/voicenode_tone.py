@@ -173,6 +173,18 @@ class EagerToneEngine(ToneEngine):
         return iter(list(super().synthesize(segment, stop)))
 
 
+class LackingToneEngine(ToneEngine):
+    """The same, with a library to import ahead that is not there."""
+
+    imports = ("voicenode_tone_nowhere",)
+
+
+class ThreadingToneEngine(ToneEngine):
+    """The same, with a library to import ahead that starts a thread."""
+
+    imports = ("voicenode_tone_thread",)
+
+
 def spell(pcm: bytes) -> str:
     """The text that was spoken; silence (zeros) is left out."""
     samples = array("h", pcm)
