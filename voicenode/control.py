@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from voicenode.processor import VoiceProcessor
     from voicenode.report import SpokenReport
     from voicenode.workers.pool import EnginePool
+    from voicenode.workers.slot import EngineState
 
 
 _log = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
 
 
 class Control:
@@ -79,6 +82,7 @@ class Control:
             "active_jobs": counts.get("processing", 0),
             "queued_jobs": counts.get("queued", 0),
             "engine": self._engine_state(),
+            **self._vram(),
             "last_ttfa_ms": None if last is None or last.ttfa is None else round(last.ttfa * 1000, 1),
             "last_rtf": None if last is None or last.rtf is None else round(last.rtf, 4),
             "last_error": None if error is None else error[0],
@@ -122,13 +126,16 @@ class Control:
         jobs = 0 if self.jobs is None else await self.jobs.cancel_live()
         return jobs + self._processor.cancel_live()
 
-    def adjustables(self, idle_timeout: float) -> Mapping[str, Adjustable]:
+    def adjustables(self) -> Mapping[str, Adjustable]:
         """The settings that may be changed while the node runs, by their names for clients."""
-        catalogue = self._processor.catalogue
-        return {
+        catalogue, limits = self._processor.catalogue, self._pool.limits
+        adjustables = {
             "default_voice": Adjustable(catalogue.default.name, self._set_default_voice),
-            "idle_timeout_s": Adjustable(idle_timeout, self._set_idle_timeout),
+            "idle_timeout_s": Adjustable(limits.idle_timeout, self._set_idle_timeout),
         }
+        if self._on_device():
+            adjustables["low_vram"] = Adjustable(limits.low_vram, self._set_low_vram)
+        return adjustables
 
     def _set_default_voice(self, name: object) -> None:
         if not isinstance(name, str):
@@ -141,6 +148,25 @@ class Control:
             what = f"idle_timeout_s is seconds, 0 for at once or -1 for never, not {seconds!r:.40}"
             raise RequestError(ErrorCode.BAD_REQUEST, what)
         self._pool.set_idle_timeout(seconds)  # type: ignore[arg-type] # a number
+
+    def _set_low_vram(self, on: object) -> None:
+        if not isinstance(on, bool):
+            raise RequestError(ErrorCode.BAD_REQUEST, f"low_vram is true or false, not {on!r:.40}")
+        self._pool.set_low_vram(on)
+
+    def _on_device(self) -> list[EngineState]:
+        """The engines that have a voice and need device memory."""
+        usable = self._processor.engines
+        return [state for state in self._pool.states() if state.needs and state.name in usable]
+
+    def _vram(self) -> Mapping[str, Any]:
+        """What all engines take of device memory, if any needs some; null where nobody knows."""
+        engines = self._on_device()
+        if not engines:
+            return {}
+        taken = [engine.vram for engine in engines if engine.pid is not None]
+        known = [vram for vram in taken if vram is not None]
+        return {"vram_used_mib": round(sum(known) / _MIB) if len(known) == len(taken) else None}
 
     def _names(self, engine: str | None) -> list[str]:
         known = [*self._processor.engines]

@@ -37,9 +37,7 @@ class Node:
         self._control = Control(own_id, self._processor, self._pool, demanded)
         self._store = parts.own_store(settings)
         self._shared = parts.shared_store(settings)
-        self._runtime = RuntimeSettings(
-            self._store, self._control.adjustables(idle_timeout=settings.pool.idle_timeout)
-        )
+        self._runtime = RuntimeSettings(self._store, self._control.adjustables())
         self.wyoming = parts.build_wyoming(settings, self._processor)
         self._http: HttpServer | None = None
         self._lan: LanAddress | None = None
