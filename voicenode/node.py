@@ -184,6 +184,7 @@ class Node:
             settings=self._runtime.current,
             change_settings=self._runtime.change,
             cancel_live=control.cancel_live,
+            note_error=control.note_error,
             url_of=self._url_of,
         )
 
