@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from voicenode import __version__
+from voicenode import __version__, report
 from voicenode.cast import FallbackRules
 from voicenode.doctor.requirements import not_installed
 from voicenode.errors import EngineError, ErrorCode, SetupError
@@ -105,6 +105,7 @@ def build_processor(
         usable,
         _rules(settings),
         quality,
+        observers=[report.log],
     )
 
 

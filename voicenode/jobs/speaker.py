@@ -112,6 +112,7 @@ def _request(work: Work) -> SynthesisRequest:
         volume=options.volume,
         live=options.live,
         door="jobs",
+        peer=work.job.id,
         max_chars=work.job.chars,  # what was accepted stays accepted
     )
 

@@ -34,6 +34,10 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important messages that are logged: debug, info, warning or error."""
+    format: Literal["auto", "plain", "json"] = "auto"
+    """How: auto is coloured on a terminal and plain elsewhere; json is an object a line."""
+    text: bool = False
+    """Whether what is spoken is logged, too, sentence by sentence."""
 
 
 class WyomingSettings(Section):

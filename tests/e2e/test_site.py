@@ -1,0 +1,42 @@
+"""The documentation as a site."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import copy_checkout
+
+ROOT = Path(__file__).parents[2]
+
+
+def build(checkout: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site)],
+        cwd=checkout,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_it_is_built_without_a_network_and_without_a_broken_link(tmp_path: Path) -> None:
+    built = build(ROOT, tmp_path)
+    assert (built.returncode, built.stderr) == (0, "")
+    first = (tmp_path / "index.html").read_text()
+    assert 'href="protocol/"' in first
+    assert "script/run" in first
+    assert "fonts.googleapis" not in first
+
+
+@pytest.mark.parametrize("broken", ["[away](nowhere.md)", "[away](mqtt.md#nowhere)"])
+def test_a_broken_link_fails_the_build(tmp_path: Path, broken: str) -> None:
+    checkout = copy_checkout(tmp_path / "checkout")
+    (checkout / "docs/engines.md").open("a").write(f"\n{broken}\n")
+    assert "nowhere" in build(checkout, tmp_path / "site").stderr
