@@ -116,11 +116,18 @@ class Control:
         jobs = 0 if self.jobs is None else await self.jobs.cancel_live()
         return jobs + self._processor.cancel_live()
 
-    def adjustables(self, idle_timeout: float) -> Mapping[str, Adjustable]:
-        """The settings that may be changed while the node runs, by their names for clients."""
+    def adjustables(self, idle_timeout: float, qualities: Mapping[str, str]) -> Mapping[str, Adjustable]:
+        """The settings that may be changed while the node runs, by their names for clients.
+
+        Args:
+            idle_timeout: as configured.
+            qualities: engine -> the profile in which it is configured to speak by default.
+        """
+        default_quality = qualities.get(self._processor.catalogue.default.engine)
         catalogue = self._processor.catalogue
         return {
             "default_voice": Adjustable(catalogue.default.name, self._set_default_voice),
+            "default_quality": Adjustable(default_quality, self._set_default_quality),
             "idle_timeout_s": Adjustable(idle_timeout, self._set_idle_timeout),
         }
 
@@ -128,6 +135,12 @@ class Control:
         if not isinstance(name, str):
             raise RequestError(ErrorCode.BAD_REQUEST, f"default_voice is a voice's name, not {name!r:.40}")
         self._processor.catalogue.set_default(name)
+
+    def _set_default_quality(self, name: object) -> None:
+        if not (name is None or isinstance(name, str)):
+            what = f"default_quality is a quality profile's name, not {name!r:.40}"
+            raise RequestError(ErrorCode.BAD_REQUEST, what)
+        self._processor.quality.prefer(name)
 
     def _set_idle_timeout(self, seconds: object) -> None:
         number = isinstance(seconds, int | float) and not isinstance(seconds, bool)

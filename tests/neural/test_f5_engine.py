@@ -74,8 +74,8 @@ def refusal(engine: F5Engine, segment: Segment) -> RequestError:
     return raised.value
 
 
-def test_its_voices_are_the_examples_of_the_package_each_with_its_own_language_first() -> None:
-    voices = {voice.id: voice.languages for voice in F5Engine(F5Options()).voices()}
+def test_its_voices_are_the_examples_of_the_package_each_with_its_own_language_first(folder: Path) -> None:
+    voices = {voice.id: voice.languages for voice in F5Engine(F5Options(path=str(folder))).voices()}
     assert voices == {"en": ("en", "zh"), "zh": ("zh", "en")}
 
 

@@ -76,6 +76,8 @@ def test_a_quality_can_be_chosen_only_where_there_is_one() -> None:
     ("key", "values", "state"),
     [
         ("default_voice", {}, "tone-plain"),
+        ("default_quality", {}, "good"),
+        ("default_quality", {"default_quality": None}, "as configured"),
         ("idle_timeout", {"idle_timeout_s": -1}, "-1"),
         ("low_vram", {}, "ON"),
         ("low_vram", {"low_vram": False}, "OFF"),
@@ -106,6 +108,7 @@ def test_the_state_of_an_entity_is_read_from_the_nodes_topics(
         ("text", "{}", "synthesize", {"text": "{}"}),
         ("default_voice", "tone-deutsch", "settings", {"default_voice": "tone-deutsch"}),
         ("default_quality", "fast", "settings", {"default_quality": "fast"}),
+        ("default_quality", "as configured", "settings", {"default_quality": None}),
         ("idle_timeout", 60, "settings", {"idle_timeout_s": 60}),
         ("low_vram", "ON", "settings", {"low_vram": True}),
         ("low_vram", "OFF", "settings", {"low_vram": False}),
