@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from voicenode.processor import VoiceProcessor
     from voicenode.report import SpokenReport
     from voicenode.workers.pool import EnginePool
+    from voicenode.workers.slot import EngineState
 
 
 _log = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
 
 
 class Control:
@@ -42,7 +45,8 @@ class Control:
         self._demanded = demanded
         self._started = time.time()
         self._last_spoken: SpokenReport | None = None
-        self._last_error: str | None = None
+        self._last_error: tuple[str, float] | None = None
+        """Its code, and when it was in seconds since the epoch; none once a later request was spoken."""
         processor.observers.append(self._note)
 
     def health(self) -> health.Health:
@@ -72,17 +76,23 @@ class Control:
 
     def status(self) -> Mapping[str, Any]:
         """How the node is, for people: the figures that Home Assistant shows."""
-        counts, last = self._counts(), self._last_spoken
+        counts, last, error = self._counts(), self._last_spoken, self._last_error
         return {
             "speaking": self._processor.live > 0,
             "active_jobs": counts.get("processing", 0),
             "queued_jobs": counts.get("queued", 0),
             "engine": self._engine_state(),
+            **self._vram(),
             "last_ttfa_ms": None if last is None or last.ttfa is None else round(last.ttfa * 1000, 1),
             "last_rtf": None if last is None or last.rtf is None else round(last.rtf, 4),
-            "last_error": self._last_error,
-            "started_at": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
+            "last_error": None if error is None else error[0],
+            "last_error_at": None if error is None else _iso(error[1]),
+            "started_at": _iso(self._started),
         }
+
+    def note_error(self, code: str) -> None:
+        """A request has failed, or was refused before it came to the engines."""
+        self._last_error = code, time.time()
 
     def engines(self) -> Mapping[str, Any]:
         """What each engine is doing, or why it cannot be used."""
@@ -116,20 +126,18 @@ class Control:
         jobs = 0 if self.jobs is None else await self.jobs.cancel_live()
         return jobs + self._processor.cancel_live()
 
-    def adjustables(self, idle_timeout: float, qualities: Mapping[str, str]) -> Mapping[str, Adjustable]:
-        """The settings that may be changed while the node runs, by their names for clients.
-
-        Args:
-            idle_timeout: as configured.
-            qualities: engine -> the profile in which it is configured to speak by default.
-        """
-        default_quality = qualities.get(self._processor.catalogue.default.engine)
-        catalogue = self._processor.catalogue
-        return {
+    def adjustables(self) -> Mapping[str, Adjustable]:
+        """The settings that may be changed while the node runs, by their names for clients."""
+        catalogue, limits = self._processor.catalogue, self._pool.limits
+        quality = self._processor.quality.configured(catalogue.default.engine)
+        adjustables = {
             "default_voice": Adjustable(catalogue.default.name, self._set_default_voice),
-            "default_quality": Adjustable(default_quality, self._set_default_quality),
-            "idle_timeout_s": Adjustable(idle_timeout, self._set_idle_timeout),
+            "default_quality": Adjustable(quality, self._set_default_quality),
+            "idle_timeout_s": Adjustable(limits.idle_timeout, self._set_idle_timeout),
         }
+        if self._on_device():
+            adjustables["low_vram"] = Adjustable(limits.low_vram, self._set_low_vram)
+        return adjustables
 
     def _set_default_voice(self, name: object) -> None:
         if not isinstance(name, str):
@@ -148,6 +156,25 @@ class Control:
             what = f"idle_timeout_s is seconds, 0 for at once or -1 for never, not {seconds!r:.40}"
             raise RequestError(ErrorCode.BAD_REQUEST, what)
         self._pool.set_idle_timeout(seconds)  # type: ignore[arg-type] # a number
+
+    def _set_low_vram(self, on: object) -> None:
+        if not isinstance(on, bool):
+            raise RequestError(ErrorCode.BAD_REQUEST, f"low_vram is true or false, not {on!r:.40}")
+        self._pool.set_low_vram(on)
+
+    def _on_device(self) -> list[EngineState]:
+        """The engines that have a voice and need device memory."""
+        usable = self._processor.engines
+        return [state for state in self._pool.states() if state.needs and state.name in usable]
+
+    def _vram(self) -> Mapping[str, Any]:
+        """What all engines take of device memory, if any needs some; null where nobody knows."""
+        engines = self._on_device()
+        if not engines:
+            return {}
+        taken = [engine.vram for engine in engines if engine.pid is not None]
+        known = [vram for vram in taken if vram is not None]
+        return {"vram_used_mib": round(sum(known) / _MIB) if len(known) == len(taken) else None}
 
     def _names(self, engine: str | None) -> list[str]:
         known = [*self._processor.engines]
@@ -179,5 +206,15 @@ class Control:
             )
         if report.outcome == SPOKEN:
             self._last_spoken = report
+            self._forgive(time.time() - report.wall_seconds)
         elif report.outcome != LEFT:
-            self._last_error = report.outcome
+            self.note_error(report.outcome)
+
+    def _forgive(self, begun: float) -> None:
+        """What was asked at this time was spoken: an error before it is over."""
+        if self._last_error is not None and self._last_error[1] <= begun:
+            self._last_error = None
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -70,5 +70,18 @@ def look(
 
 
 def _engine(engine: EngineState) -> dict[str, Any]:
-    told = {"state": engine.state, "pid": engine.pid, "waiting": engine.waiting, "error": engine.error}
+    told = {
+        "state": engine.state,
+        "pid": engine.pid,
+        "waiting": engine.waiting,
+        "memory_mib": _mib(engine.resident),
+        "vram_mib": _mib(engine.vram),
+        "prewarmed_pid": engine.prewarmed,
+        "prewarmed_mib": _mib(engine.prewarmed_resident),
+        "error": engine.error,
+    }
     return {key: value for key, value in told.items() if value is not None}
+
+
+def _mib(size: int | None) -> float | None:
+    return None if size is None else round(size / (1024 * 1024), 1)

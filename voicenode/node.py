@@ -38,9 +38,7 @@ class Node:
         self._control = Control(own_id, self._processor, self._pool, demanded)
         self._store = parts.own_store(settings)
         self._shared = parts.shared_store(settings)
-        self._runtime = RuntimeSettings(
-            self._store, self._control.adjustables(settings.pool.idle_timeout, settings.default_quality)
-        )
+        self._runtime = RuntimeSettings(self._store, self._control.adjustables())
         self.wyoming = parts.build_wyoming(settings, self._processor)
         self._http: HttpServer | None = None
         self._lan: LanAddress | None = None
@@ -196,6 +194,7 @@ class Node:
             settings=self._runtime.current,
             change_settings=self._runtime.change,
             cancel_live=control.cancel_live,
+            note_error=control.note_error,
             url_of=self._url_of,
         )
 

@@ -205,6 +205,7 @@ def _specs(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> list[En
             info=engine.info,
             path=paths[name],
             options=asdict(engine.options),
+            device=getattr(engine.options, "device", "auto"),
             python=str(chosen.python) if chosen.python else None,
             load_timeout=chosen.load_timeout,
             silent_timeout=chosen.silent_timeout,

@@ -20,6 +20,7 @@ SETTINGS = {
     "default_voice": "default_voice",
     "default_quality": "default_quality",
     "idle_timeout_s": "pool.idle_timeout",
+    "low_vram": "pool.low_vram",
 }
 """The names that clients use, and where these settings stand in the file."""
 

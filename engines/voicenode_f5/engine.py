@@ -58,11 +58,11 @@ class F5Engine(TTSEngine[F5Options]):
         """The examples of F5-TTS, and the recordings in `voices_dir`.
 
         Raises:
-            EngineError: F5-TTS is not installed, its weights are not there, or there is no such folder.
+            EngineError: F5-TTS is not installed, its model is not there, or there is no such folder.
         """
-        found = self._recordings()
+        voices = [self._engine_voice(recording) for recording in self._recordings()]
         self._files()
-        return [self._engine_voice(recording) for recording in found]
+        return voices
 
     def check(self) -> None:
         self.voices()

@@ -10,7 +10,8 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event
 
 from tests.support.command import CommandLine
-from tests.support.daemon import LIMIT, daemon, hear
+from tests.support.daemon import daemon, hear
+from tests.support.limits import LIMIT
 from tests.support.mqtt import Peer
 
 if TYPE_CHECKING:

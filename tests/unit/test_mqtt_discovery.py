@@ -28,6 +28,7 @@ STATUS = {
     "last_ttfa_ms": None,
     "last_rtf": None,
     "last_error": None,
+    "last_error_at": None,
 }
 EVERYTHING: dict[str, Any] = {
     "voices": ["tone-plain", "tone-deutsch"],
@@ -99,6 +100,12 @@ def test_the_state_of_an_entity_is_read_from_the_nodes_topics(
     topics = {TOPICS.settings: EVERYTHING["settings"], TOPICS.status: EVERYTHING["status"]}
     component = shown(**EVERYTHING)[key]
     assert render(component["val_tpl"], value_json={**topics[component["stat_t"]], **values}) == state
+
+
+def test_an_error_has_its_time_as_an_attribute() -> None:
+    sensor, status = shown()["error"], {**STATUS, "last_error_at": "2026-11-22T10:00:00+00:00"}
+    assert sensor["json_attr_t"] == TOPICS.status
+    assert json.loads(render(sensor["json_attr_tpl"], value_json=status)) == {"at": status["last_error_at"]}
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,10 @@ class QualityProfiles:
                 return profile
         return None
 
+    def configured(self, engine: str) -> str | None:
+        """The name of the profile that the settings have an engine speak in by default, if there is one."""
+        return self._defaults.get(engine)
+
     def prefer(self, name: str | None) -> None:
         """Let the engine of a profile speak in it by default; None for what is configured.
 

@@ -177,7 +177,7 @@ class PoolSettings(Section):
     idle_timeout: IdleSeconds = 300
     """Seconds until an engine without work ends; 0 for at once, -1 for never."""
     memory: Annotated[int, Ge(1)] | None = None
-    """MiB of device memory that all engines together may take; null for no bound."""
+    """MiB of device memory that all engines together may take; null for what is free there."""
     prewarm_imports: bool | None = None
     """Whether libraries of engines stay imported, to wake them quickly; null for where 4 GiB are free."""
     low_vram: bool = False

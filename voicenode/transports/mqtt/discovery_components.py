@@ -129,13 +129,17 @@ def _sensors(topics: Topics, status: Mapping[str, Any]) -> dict[str, Component]:
     number = {"stat_cla": "measurement"}
     milliseconds = {"dev_cla": "duration", "unit_of_meas": "ms", "sug_dsp_prc": 0, **number}
     mebibytes = {"dev_cla": "data_size", "unit_of_meas": "MiB", "sug_dsp_prc": 0, **number}
+    dated = {
+        "json_attr_t": topics.status,
+        "json_attr_tpl": "{{ {'at': value_json.last_error_at} | tojson }}",
+    }
     sensors: dict[str, tuple[str, str, Component]] = {
         "engine": ("engine", "Loaded engine", {}),
         "queue": ("queued_jobs", "Queue", {"unit_of_meas": "jobs", **number}),
         "vram": ("vram_used_mib", "VRAM used", mebibytes),
         "ttfa": ("last_ttfa_ms", "Last time to first audio", milliseconds),
         "rtf": ("last_rtf", "Last real-time factor", {"sug_dsp_prc": 3, **number}),
-        "error": ("last_error", "Last error", {}),
+        "error": ("last_error", "Last error", dated),
     }
     shown: dict[str, Component] = {
         key: {
@@ -143,7 +147,7 @@ def _sensors(topics: Topics, status: Mapping[str, Any]) -> dict[str, Component]:
             "name": name,
             "ent_cat": "diagnostic",
             "stat_t": topics.status,
-            "val_tpl": _status_template(field, text=not kind),
+            "val_tpl": _status_template(field, text="stat_cla" not in kind),
             **kind,
         }
         for key, (field, name, kind) in sensors.items()
