@@ -38,5 +38,6 @@ def test_it_is_built_without_a_network_and_without_a_broken_link(tmp_path: Path)
 @pytest.mark.parametrize("broken", ["[away](nowhere.md)", "[away](mqtt.md#nowhere)"])
 def test_a_broken_link_fails_the_build(tmp_path: Path, broken: str) -> None:
     checkout = copy_checkout(tmp_path / "checkout")
-    (checkout / "docs/engines.md").open("a").write(f"\n{broken}\n")
+    page = checkout / "docs/engines.md"
+    page.write_text(f"{page.read_text()}\n{broken}\n")
     assert "nowhere" in build(checkout, tmp_path / "site").stderr
