@@ -32,6 +32,7 @@ class ErrorCode(StrEnum):
     INTERRUPTED = "interrupted"
     PLAYER_FAILED = "player-failed"
     AUDIO_TOO_LARGE = "audio-too-large"
+    FORBIDDEN = "forbidden"
     UNSUPPORTED = "unsupported"
     INTERNAL = "internal"
 

@@ -1,6 +1,7 @@
 """The catalogue of everything that can speak, and how a request's words become one voice."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -29,6 +30,10 @@ class Voice:
     """Whether `speakers` names quality profiles, for the voice has no speakers of its own."""
     quality: str | None = None
     """The quality profile in which it speaks when nobody asks for one."""
+    cloned: bool = False
+    """Whether it is a voice profile, whose `id` is the profile's name, and not the engine's own voice."""
+    revision: int = 0
+    """How often a cloned voice was made; what was spoken by another revision may sound different."""
 
     @classmethod
     def of_engine(cls, engine: str, voice: EngineVoice) -> "Voice":
@@ -83,6 +88,8 @@ class Catalogue:
     ) -> None:
         self.unavailable = unavailable or {}
         self._voices = tuple(voices)
+        self._cloned: Mapping[str, Voice] = {}
+        self._shown: Sequence[Voice] = ()
         self._by_name = {voice.name.casefold(): voice for voice in self._voices}
         named = {alias: self._configured(f"aliases.{alias}", name) for alias, name in (aliases or {}).items()}
         self._by_name |= {alias.casefold(): voice for alias, voice in named.items()}
@@ -94,6 +101,7 @@ class Catalogue:
         own = [voice for voice in self._voices if voice.engine == default_engine]
         if own and self.default not in own:
             self.default = self._default_of(self.default.languages[0], own) or own[0]
+        self._configured_default = self.default.name
 
     def with_qualities(self, names: Mapping[str, Sequence[str]]) -> Self:
         """The same catalogue, in which voices without speakers of their own show quality profiles as such.
@@ -101,9 +109,22 @@ class Catalogue:
         Args:
             names: engine -> the names of its profiles.
         """
-        voices = [_with_qualities(voice, names.get(voice.engine, ())) for voice in self._voices]
+        voices = [with_qualities(voice, names.get(voice.engine, ())) for voice in self._voices]
         new = copy(self)
         new._replace(voices)
+        return new
+
+    def with_cloned(self, cloned: Mapping[str, Voice], shown: Sequence[Voice]) -> Self:
+        """The same catalogue with other cloned voices; where one of them was the default and is gone, the one
+        that is configured speaks instead.
+
+        Args:
+            cloned: `name_key` of any name of a voice -> the voice; the engines' own names go before these.
+            shown: those that clients see.
+        """
+        new = copy(self)
+        new._cloned, new._shown = cloned, tuple(shown)
+        new.default = new.find(self.default.name) or self._by_name[self._configured_default.casefold()]
         return new
 
     def set_default(self, name: str) -> None:
@@ -115,7 +136,9 @@ class Catalogue:
         self.default = self._named(name)
 
     def __iter__(self) -> Iterator[Voice]:
-        return iter(self._voices)
+        """The engines' own voices, and of those that were cloned the ones that clients see."""
+        yield from self._voices
+        yield from self._shown
 
     def choose(
         self,
@@ -134,6 +157,8 @@ class Catalogue:
             EngineError: the engine is there, and lacks what it needs to be offered.
         """
         voice = self._named(name) if name else self._default(language or None, engine or None)
+        if voice.cloned and engine:
+            voice = self._cloned.get(name_key(f"{engine}-{voice.id}"), voice)
         if engine and voice.engine != engine:
             raise RequestError(
                 ErrorCode.UNKNOWN_VOICE,
@@ -145,11 +170,16 @@ class Catalogue:
 
     def find(self, name: str) -> Voice | None:
         """The voice of this name or alias, if there is one."""
-        return self._by_name.get(name.casefold())
+        return self._by_name.get(name.casefold()) or self._cloned.get(name_key(name))
+
+    @property
+    def own_names(self) -> Collection[str]:
+        """Every name and alias of the engines' own voices, case-folded."""
+        return self._by_name.keys()
 
     def speaker_of(self, language: str, engine: str) -> Voice | None:
         """The voice of an engine that speaks a language by default, if one does."""
-        voices = [voice for voice in self._voices if voice.engine == engine]
+        voices = [voice for voice in self._unnamed if voice.engine == engine]
         return self._default_of(language, voices)
 
     def _replace(self, voices: Sequence[Voice]) -> None:
@@ -158,17 +188,18 @@ class Catalogue:
         self._voices = tuple(voices)
         self._by_name = {name: new[voice.name] for name, voice in self._by_name.items()}
         self._language_voices = {tag: new[voice.name] for tag, voice in self._language_voices.items()}
-        self.default = new[self.default.name]
+        self.default = new.get(self.default.name, self.default)
 
     def _named(self, name: str) -> Voice:
-        voice = self._by_name.get(name.casefold())
+        voice = self.find(name)
         if voice is None:
             self._explain(name.casefold().partition("-")[0])
-            raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, list(self._by_name))
+            known = [*self._by_name, *(voice.name for voice in self._shown)]
+            raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, known)
         return voice
 
     def _default(self, language: str | None, engine: str | None) -> Voice:
-        voices = self._voices if engine is None else self._of_engine(engine)
+        voices = self._unnamed if engine is None else self._of_engine(engine)
         found = self._default_of(language, voices) if language else None
         return found or (self.default if self.default in voices else voices[0])
 
@@ -192,8 +223,13 @@ class Catalogue:
         own = (voice for voice in fitting if voice.languages[0].casefold() == tag)
         return next(own, fitting[0] if fitting else None)
 
+    @property
+    def _unnamed(self) -> Sequence[Voice]:
+        """Those that may speak where no voice was named: a cloned one only where it is the default."""
+        return (*self._voices, self.default) if self.default.cloned else self._voices
+
     def _of_engine(self, engine: str) -> Sequence[Voice]:
-        voices = [voice for voice in self._voices if voice.engine == engine]
+        voices = [voice for voice in self._unnamed if voice.engine == engine]
         if not voices:
             self._explain(engine)
             engines = sorted({voice.engine for voice in self._voices})
@@ -213,9 +249,28 @@ class Catalogue:
             raise SetupError(ErrorCode.BAD_SETTINGS, f"{setting}: {error}") from error
 
 
+def name_key(name: str) -> str:
+    """What is the same for all spellings of a cloned voice's name."""
+    if name.isascii():
+        return name.casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def base_language(tag: str) -> str:
     """The language of a BCP 47 tag, without script, region and variants, in lower case."""
     return tag.replace("_", "-").partition("-")[0].casefold()
+
+
+def speaks(voice: Voice, language: str) -> bool:
+    """Whether a voice knows a language, in any of its regions."""
+    return base_language(language) in _tags(voice)
+
+
+def with_qualities(voice: Voice, names: Sequence[str]) -> Voice:
+    """The voice with quality profiles as its speakers, if it has none of its own."""
+    if (voice.speakers or voice.other_speakers) and not voice.speakers_are_qualities:
+        return voice
+    return replace(voice, speakers=tuple(names), speakers_are_qualities=bool(names))
 
 
 def as_quality(voice: Voice, speaker: str | None) -> str | None:
@@ -228,12 +283,6 @@ def unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str], *, of:
     near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     return RequestError(code, f"unknown {kind} '{_shown(value)}'{of}{hint}")
-
-
-def _with_qualities(voice: Voice, names: Sequence[str]) -> Voice:
-    if (voice.speakers or voice.other_speakers) and not voice.speakers_are_qualities:
-        return voice
-    return replace(voice, speakers=tuple(names), speakers_are_qualities=bool(names))
 
 
 def _speaker(voice: Voice, speaker: str | None) -> str | None:

@@ -83,6 +83,16 @@ class EnginePool:
             process = await slot.loaded()
             yield Turns(self, slot, process.format, live=live)
 
+    async def clone(self, engine: str, recordings: Sequence[str], transcript: str | None) -> bytes:
+        """What an engine keeps of a voice; it waits for its turn like batch work.
+
+        Raises:
+            RequestError: the engine refuses these recordings.
+            EngineError, BusyError: as `hold`, or the engine failed.
+        """
+        async with self.hold(engine, live=False) as turns:
+            return await turns.clone(recordings, transcript)
+
     def states(self) -> Sequence[EngineState]:
         return [slot.state() for slot in self._slots.values()]
 
@@ -220,6 +230,21 @@ class Turns:
             return
         finally:
             self.seconds += perf_counter() - begun
+            queue.give_back()
+            self._pool.note_change()
+
+    async def clone(self, recordings: Sequence[str], transcript: str | None) -> bytes:
+        """Wait for a turn and have the engine make what it keeps of a voice.
+
+        Raises:
+            RequestError, EngineError: as `EngineProcess.clone`.
+        """
+        queue = self._slot.queue
+        await queue.take(live=self._live)
+        try:
+            process = await self._slot.loaded()
+            return await process.clone(recordings, transcript)
+        finally:
             queue.give_back()
             self._pool.note_change()
 
