@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from voicenode.errors import EngineError, ErrorCode
+from voicenode.errors import EngineError, ErrorCode, RequestError
 from voicenode.voices import Choice, Voice, base_language, speaks
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from voicenode.breaker import Breaker
     from voicenode.engine import Segment
     from voicenode.voices import Catalogue
-    from voicenode.workers.pool import EnginePool, Turns
+    from voicenode.workers.pool import EnginePool
+    from voicenode.workers.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -134,8 +135,11 @@ class Cast:
         try:
             async for chunk in chunks:
                 yield chunk
-        except EngineError:
-            breaker.note_failure()
+        except EngineError as error:
+            breaker.note_failure(error)
+            raise
+        except RequestError:
+            breaker.note_success()  # it works: it has read what it refuses
             raise
         else:
             breaker.note_success()
@@ -182,8 +186,8 @@ class Cast:
                 ErrorCode.ENGINE_UNAVAILABLE,
                 f"engine '{engine}' is not loaded after {self._timeout:g} s, and goes on loading; try again",
             ) from error
-        except EngineError:
-            self._breakers[engine].note_failure()
+        except EngineError as error:
+            self._breakers[engine].note_failure(error)
             raise
 
     async def _borrow(self, voice: Voice) -> str | None:

@@ -32,6 +32,8 @@ class ErrorCode(StrEnum):
     INTERRUPTED = "interrupted"
     PLAYER_FAILED = "player-failed"
     AUDIO_TOO_LARGE = "audio-too-large"
+    BAD_RECORDING = "bad-recording"
+    BAD_TRANSCRIPT = "bad-transcript"
     FORBIDDEN = "forbidden"
     UNSUPPORTED = "unsupported"
     INTERNAL = "internal"

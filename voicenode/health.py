@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voicenode.workers.pool import EngineState
+    from voicenode.workers.slot import EngineState
 
 
 @dataclass(frozen=True, slots=True)

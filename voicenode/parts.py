@@ -13,7 +13,8 @@ from voicenode.quality import QualityProfiles
 from voicenode.text import Lexicon
 from voicenode.transports.wyoming import WyomingServer
 from voicenode.voices import Catalogue, Voice
-from voicenode.workers.pool import EnginePool, PoolLimits
+from voicenode.workers.limits import PoolLimits
+from voicenode.workers.pool import EnginePool
 from voicenode.workers.process import EngineSpec
 from voicenode.workers.registry import engine_class, installed
 

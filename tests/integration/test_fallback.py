@@ -144,3 +144,35 @@ async def test_an_engine_that_keeps_failing_is_not_asked_any_more() -> None:
             assert (await say(processor, "Hello."))[1] == "tone3"
         assert pool.states()[0].error
         assert processor._breakers["tone2"]._open_until is not None
+
+
+async def test_an_engine_that_rests_still_says_what_it_lacks() -> None:
+    async with node(tone2=ToneOptions(load_error="no weights")) as (processor, _):
+        for _ in range(8):
+            with pytest.raises(EngineError, match="no weights"):
+                await say(processor, "Hello.", voice="tone2-own")
+        with pytest.raises(EngineError, match=r"no weights.* rests for"):
+            await say(processor, "Hello.", voice="tone2-own")
+
+
+async def test_refused_texts_bring_no_engine_to_rest() -> None:
+    async with node() as (processor, _):
+        for _ in range(8):
+            with pytest.raises(RequestError):
+                await say(processor, "unknown")
+        assert (await say(processor, "Hello."))[1] == "tone2"
+
+
+@pytest.mark.neural
+@pytest.mark.parametrize("error", ["OutOfMemoryError", "AcceleratorError"])
+async def test_the_next_engine_speaks_for_one_whose_device_fails_and_whose_process_ends(error: str) -> None:
+    async with node(tone2=ToneOptions(fail_at="Two", fail_with=error)) as (processor, pool):
+        await pool.load("tone2")
+        heard, engine, warning = await say(processor, "Two words.")
+        assert (heard, engine) == ("Two words.", "tone3")
+        assert warning
+        assert f"{error}: told to fail" in warning
+        async with asyncio.timeout(10):
+            while pool.states()[0].losses == 0:  # noqa: ASYNC110 - the pool tells its state, not its changes
+                await asyncio.sleep(0.01)
+        assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone2")

@@ -12,7 +12,8 @@ from tests.support.engines.voicenode_tone import ToneOptions, spell
 from voicenode.engine import Segment
 from voicenode.errors import BusyError, EngineError, ErrorCode, RequestError, VoiceServiceError
 from voicenode.workers import process as engine_process
-from voicenode.workers.pool import EnginePool, Turns
+from voicenode.workers.pool import EnginePool
+from voicenode.workers.turns import Turns
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
@@ -82,6 +83,7 @@ async def test_requests_share_one_process_while_it_loads(pool: EnginePool) -> No
         ("well sayerror", EngineError, ErrorCode.ENGINE_FAILED),
         ("well crash", EngineError, ErrorCode.ENGINE_FAILED),
         ("well refuse", RequestError, ErrorCode.BAD_REQUEST),
+        ("well unknown", RequestError, ErrorCode.UNKNOWN_VOICE),
         ("well die", EngineError, ErrorCode.ENGINE_LOST),
     ],
 )
@@ -119,6 +121,18 @@ async def test_a_refusal_keeps_the_process(pool: EnginePool) -> None:
         with pytest.raises(RequestError):
             await speak(turns, "refuse")
         assert pid(pool) == before
+
+
+async def test_a_process_ends_itself_after_an_error_of_cuda() -> None:
+    async with tone.pool() as pool:
+        await pool.load("tone")
+        before = pid(pool)
+        with pytest.raises(EngineError, match="illegal memory access") as raised:
+            await say(pool, "cuda")
+        assert raised.value.code == ErrorCode.ENGINE_FAILED
+        assert before
+        await ended(before)
+        assert await say(pool, "fine again") == "fine again"
 
 
 async def test_a_silent_engine_is_ended_and_the_next_request_spoken() -> None:

@@ -11,7 +11,8 @@ from tests.support.engines.voicenode_tone import ToneOptions
 from voicenode.errors import EngineError, RequestError
 from voicenode.processor import SynthesisRequest, VoiceProcessor
 from voicenode.report import SpokenReport
-from voicenode.workers.pool import EnginePool, EngineState
+from voicenode.workers.pool import EnginePool
+from voicenode.workers.slot import EngineState
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 

@@ -16,7 +16,8 @@ from tests.support.engines.voicenode_tone import (
     ToneEngine,
     ToneOptions,
 )
-from voicenode.workers.pool import EnginePool, PoolLimits
+from voicenode.workers.limits import PoolLimits
+from voicenode.workers.pool import EnginePool
 from voicenode.workers.process import EngineSpec
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from voicenode.health import Health, look
-from voicenode.workers.pool import EngineState
+from voicenode.workers.slot import EngineState
 
 READY = EngineState("espeak", "ready", 42, 1)
 ASLEEP = EngineState("espeak", "unloaded", None, 0)

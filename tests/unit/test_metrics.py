@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from voicenode.errors import EngineError, ErrorCode
 from voicenode.metrics import ENGINE_STATES, EngineReading, Metrics, Readings
 from voicenode.report import SpokenReport, Tally, reported
-from voicenode.workers.pool import EngineState
+from voicenode.workers.slot import EngineState
 
 pytestmark = pytest.mark.usefixtures("heartbeat")
 

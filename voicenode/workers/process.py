@@ -32,8 +32,6 @@ CANCEL_GRACE = 5.0
 _LAST = {"done", "error", "lost"}
 """Frames after which nothing more comes for a segment."""
 
-_REQUEST_CODES = {ErrorCode.BAD_REQUEST, ErrorCode.BAD_SSML, ErrorCode.TEXT_TOO_LONG}
-
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
@@ -254,4 +252,4 @@ async def _spawn(spec: EngineSpec, fd: int) -> asyncio.subprocess.Process:
 
 def _as_error(engine: str, frame: Frame) -> VoiceServiceError:
     code, text = ErrorCode(frame.data["code"]), f"engine '{engine}': {frame.data['text']}"
-    return RequestError(code, text) if code in _REQUEST_CODES else EngineError(code, text)
+    return RequestError(code, text) if frame.data["refused"] else EngineError(code, text)
