@@ -39,7 +39,8 @@ class Node:
         self._runtime = RuntimeSettings(
             self._store, self._control.adjustables(idle_timeout=settings.pool.idle_timeout)
         )
-        self.wyoming = parts.build_wyoming(settings, self._processor)
+        self._voices = parts.build_voices(settings, self._store, self._processor, self._pool)
+        self.wyoming = parts.build_wyoming(settings, self._processor, self._voices.desk)
         self._http: HttpServer | None = None
         self._lan: LanAddress | None = None
         self._jobs: JobQueue | None = None
@@ -69,6 +70,7 @@ class Node:
         await self._ending.enter_async_context(
             self._processor.quality.following(self._store, self._show_qualities)
         )
+        await self._ending.enter_async_context(self._voices.open())
         await self._runtime.load()
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
         self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))
@@ -84,6 +86,7 @@ class Node:
         quality = self._processor.quality
         names = {engine: quality.names(engine) for engine in self._processor.engines}
         self._processor.catalogue = self._processor.catalogue.with_qualities(names)
+        self._voices.renew()
 
     async def drain(self) -> None:
         """Take nothing new, and finish what is being spoken, as long as the owner allows."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__
 from voicenode.cast import FallbackRules
+from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceLimits
 from voicenode.errors import EngineError, ErrorCode, SetupError
+from voicenode.lan import Subnets
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
 from voicenode.text import Lexicon
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 AUDIO_FOLDER, STORE_FOLDER, MODELS_FOLDER = "audio", "store", "models"
 """Where in the data directory lie the audio of jobs, all else that the node remembers, and models."""
+ARTEFACTS_FOLDER = "artefacts"
+"""Copies of what engines made of cloned voices; the store has them, too."""
 
 _MIB = 1024 * 1024
 _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
@@ -119,6 +124,31 @@ def build_wyoming(settings: Settings, processor: VoiceProcessor) -> WyomingServe
         idle_timeout=settings.wyoming.idle_timeout,
         stall_timeout=settings.wyoming.stall_timeout,
         max_text_chars=settings.text.max_chars,
+    )
+
+
+def build_voices(
+    settings: Settings, store: Store, processor: VoiceProcessor, pool: EnginePool
+) -> ClonedVoices:
+    """The voices that were cloned; none is known yet."""
+    chosen = settings.cloning
+    rules = Rules(
+        local="local" in chosen.allow,
+        networks=[ip_network(each) for each in chosen.allow if each != "local"],
+        token=chosen.token.get_secret_value() if chosen.token else None,
+        mqtt=chosen.mqtt,
+        per_hour=chosen.per_hour,
+    )
+    limits = VoiceLimits(
+        advertised=settings.voices.advertised, ttl=settings.voices.ttl, engines=settings.fallback.engines
+    )
+    return ClonedVoices(
+        store,
+        processor,
+        pool,
+        folder=settings.data_dir / ARTEFACTS_FOLDER,
+        limits=limits,
+        permission=Permission(rules, Subnets()),
     )
 
 

@@ -115,17 +115,22 @@ class Catalogue:
         return new
 
     def with_cloned(self, cloned: Mapping[str, Voice], shown: Sequence[Voice]) -> Self:
-        """The same catalogue with other cloned voices; where one of them was the default and is gone, the one
-        that is configured speaks instead.
+        """The same catalogue with other cloned voices, beside the engines' own, which go before them.
+
+        Where the default was one that is gone, the voice that is configured speaks instead.
 
         Args:
-            cloned: `name_key` of any name of a voice -> the voice; the engines' own names go before these.
+            cloned: `name_key` of any name of a voice -> the voice.
             shown: those that clients see.
         """
         new = copy(self)
-        new._cloned, new._shown = cloned, tuple(shown)
-        new.default = new.find(self.default.name) or self._by_name[self._configured_default.casefold()]
+        new.set_cloned(cloned, shown)
         return new
+
+    def set_cloned(self, cloned: Mapping[str, Voice], shown: Sequence[Voice]) -> None:
+        """What `with_cloned` does to a copy."""
+        self._cloned, self._shown = cloned, tuple(shown)
+        self.default = self.find(self.default.name) or self._named(self._configured_default)
 
     def set_default(self, name: str) -> None:
         """Let another voice speak when nothing else decides.

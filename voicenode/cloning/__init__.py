@@ -2,7 +2,16 @@
 
 from voicenode.cloning.cloner import Transcribe
 from voicenode.cloning.desk import VoiceDesk
-from voicenode.cloning.permission import Asker, Network, Rules
+from voicenode.cloning.permission import Asker, Network, Permission, Rules
 from voicenode.cloning.voices import ClonedVoices, VoiceLimits
 
-__all__ = ["Asker", "ClonedVoices", "Network", "Rules", "Transcribe", "VoiceDesk", "VoiceLimits"]
+__all__ = [
+    "Asker",
+    "ClonedVoices",
+    "Network",
+    "Permission",
+    "Rules",
+    "Transcribe",
+    "VoiceDesk",
+    "VoiceLimits",
+]

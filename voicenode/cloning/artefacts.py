@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode.cloning.profile import COLLECTION, Artefacts, Kept
 from voicenode.cloning.profiles import read_file
-from voicenode.voices import name_key
 from voicenode.errors import EngineError, ErrorCode, RequestError, StoreError, VoiceServiceError
+from voicenode.voices import name_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -233,11 +233,18 @@ class ArtefactKeeper:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name not in wanted:
                 path.unlink(missing_ok=True)
-        self._models = {name: engine.artefacts_model() for name, engine in self._engines.items()}
+        self._models = {name: _model(engine) for name, engine in self._engines.items()}
 
     def _discard(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)
         self._unwanted.discard(name)
+
+
+def _model(engine: TTSEngine[Any]) -> str:
+    try:
+        return engine.artefacts_model()
+    except EngineError:  # which loading it will tell
+        return ""
 
 
 def model_of(content: bytes) -> str:

@@ -13,11 +13,11 @@ from voicenode import recordings
 from voicenode.cloning import names
 from voicenode.cloning.profile import Kept, VoiceProfile
 from voicenode.cloning.profiles import same_sound
-from voicenode.errors import ConflictError, EngineError, BusyError, ErrorCode, RequestError
+from voicenode.errors import BusyError, ConflictError, EngineError, ErrorCode, RequestError
 from voicenode.voices import base_language, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from voicenode.cloning.artefacts import ArtefactKeeper
     from voicenode.cloning.profiles import VoiceProfiles
@@ -67,6 +67,7 @@ class Cloner:
         profiles: VoiceProfiles,
         artefacts: ArtefactKeeper,
         shelf: Shelf,
+        *,
         quality: QualityProfiles,
         transcribe: Transcribe | None,
         ttl: float,
@@ -116,7 +117,7 @@ class Cloner:
     def _engines(self, request: CloneRequest, warnings: list[str]) -> list[str]:
         cloning = list(self._shelf.cloning)
         if not cloning:
-            what = "no engine of this node clones voices; install and enable xtts or f5, `voicenode doctor` tells how"
+            what = "no engine of this node clones voices; enable xtts or f5, and see `voicenode doctor`"
             raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
         for engine in request.engines:
             if engine not in cloning:
@@ -242,7 +243,7 @@ def _spoken(files: dict[str, bytes], checked: CheckedRecordings) -> str:
     return _named(files, "spoken.wav", checked.spoken.wav if told is None else told.wav)
 
 
-def _figures(figures: recordings.Figures) -> Mapping[str, Any]:
+def _figures(figures: recordings.Figures) -> dict[str, Any]:
     return {
         "speech_share": round(figures.speech_share, 3),
         "snr_db": round(figures.snr_db, 1),

@@ -78,9 +78,8 @@ class VoiceDesk:
             self._permission.check(asker)
             request = UpdateRequest.of(data)
             kept = await self._updated(request)
-            note(
-                f"now {kept.profile.name!r}, changed {', '.join(request.model_fields_set - {'name'}) or 'nothing'}"
-            )
+            changed = ", ".join(sorted(request.model_fields_set - {"name"}))
+            note(f"now {kept.profile.name!r}, changed: {changed or 'nothing'}")
             return view(kept)
 
     async def delete(self, data: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
@@ -123,14 +122,14 @@ class VoiceDesk:
                     ErrorCode.UNKNOWN_ENGINE, "engine that clones", engine, list(self._shelf.cloning)
                 )
             if self._shelf.needs_transcript(engine) and not kept.profile.transcript:
-                what = f"engine {engine} must be told the words of the recording; clone the voice again with them"
+                what = f"engine {engine} must be told the words of the recording; clone anew with them"
                 raise RequestError(ErrorCode.BAD_TRANSCRIPT, what)
 
 
 @contextmanager
 def _audited(what: str, data: Mapping[str, Any], asker: Asker) -> Iterator[Any]:
     """One line in the log, however it ends."""
-    told = []
+    told: list[str] = []
     who = f"{what} voice {str(data.get('name'))[:60]!r} by {asker.peer} over {asker.door}"
     try:
         yield told.append

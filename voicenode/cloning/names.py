@@ -62,7 +62,7 @@ def check_free(name: str, engines: Iterable[str], taken: Iterable[str]) -> None:
     for name_of_engine in (key, *(f"{engine}-{key}" for engine in engines)):
         if name_of_engine in taken:
             raise ConflictError(
-                f"the name '{name}' is taken: '{name_of_engine}' is a voice that is always here; choose another"
+                f"the name '{name}' is taken: '{name_of_engine}' is an engine's own voice; choose another"
             )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hmac
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from voicenode.errors import BusyError, ErrorCode, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 Network = IPv4Network | IPv6Network
 
@@ -34,8 +36,10 @@ class Asker:
 class Rules:
     """What the owner allows."""
 
-    allow: Literal["off", "local"] | Sequence[Network] = "local"
-    """Nobody; this machine and its subnets; or these networks."""
+    local: bool = True
+    """Whether this machine and its subnets may."""
+    networks: Sequence[Network] = ()
+    """Who else may."""
     token: str | None = None
     """Whoever sends it may, wherever he is."""
     mqtt: Literal["off", "on", "token"] = "token"
@@ -63,8 +67,6 @@ class Permission:
             RequestError: he may not (`forbidden`).
         """
         right = self._has_token(asker)
-        if self._rules.allow == "off":
-            raise _forbidden("voices cannot be cloned or changed here: cloning.allow is off")
         if asker.door == "mqtt":
             self._check_mqtt(has_token=right)
         elif not (right or self._is_near(asker)):
@@ -108,14 +110,14 @@ class Permission:
             )
 
     def _is_near(self, asker: Asker) -> bool:
+        rules = self._rules
         if asker.address is None:
-            return True
+            return rules.local or bool(rules.networks)
         address = ip_address(asker.address.partition("%")[0])
         if isinstance(address, IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
-        if isinstance(self._rules.allow, str):
-            return address.is_loopback or any(address in network for network in self._subnets())
-        return any(address in network for network in self._rules.allow)
+        near = rules.local and (address.is_loopback or any(address in each for each in self._subnets()))
+        return near or any(address in network for network in rules.networks)
 
 
 def _forbidden(why: str) -> RequestError:

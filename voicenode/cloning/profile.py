@@ -19,7 +19,7 @@ COLLECTION = "voices"
 """Where a store keeps voice profiles, under `name_key` of their names."""
 FORMAT = 1
 """The version of a document; one of a later version is left alone."""
-_MODELS = 2
+_MODELS = 4
 """Of one engine whose artefacts are kept."""
 
 

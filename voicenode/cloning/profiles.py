@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeGuard
 
-from voicenode.voices import name_key
 from voicenode.cloning.profile import COLLECTION, Kept, VoiceProfile
 from voicenode.errors import ConflictError, ErrorCode, RequestError, StoreError
+from voicenode.voices import name_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence

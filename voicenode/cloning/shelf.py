@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voicenode.voices import name_key
 from voicenode.cloning.profiles import sorted_for_show
-from voicenode.voices import Voice, base_language, with_qualities
+from voicenode.voices import Voice, base_language, name_key, with_qualities
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from voicenode.cloning.artefacts import ArtefactKeeper
 from voicenode.cloning.cloner import Cloner, Transcribe
 from voicenode.cloning.desk import VoiceDesk
-from voicenode.cloning.permission import Permission
 from voicenode.cloning.profiles import VoiceProfiles
 from voicenode.cloning.shelf import Shelf
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from voicenode.cloning.permission import Permission
     from voicenode.cloning.profile import Kept
     from voicenode.processor import VoiceProcessor
     from voicenode.stores.store import Store
@@ -54,6 +54,7 @@ class ClonedVoices:
         store: Store,
         processor: VoiceProcessor,
         pool: EnginePool,
+        *,
         folder: Path,
         limits: VoiceLimits,
         permission: Permission,
@@ -64,7 +65,12 @@ class ClonedVoices:
         self.profiles = VoiceProfiles(store, self._change)
         self._artefacts = ArtefactKeeper(self.profiles, pool, self._shelf.cloning, folder)
         cloner = Cloner(
-            self.profiles, self._artefacts, self._shelf, processor.quality, transcribe, limits.ttl
+            self.profiles,
+            self._artefacts,
+            self._shelf,
+            quality=processor.quality,
+            transcribe=transcribe,
+            ttl=limits.ttl,
         )
         self.desk = VoiceDesk(self.profiles, cloner, self._shelf, permission)
         self._showing: asyncio.Handle | None = None

@@ -1,0 +1,207 @@
+"""Cloned voices over Wyoming: recordings as they come in, and the messages about voices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from voicenode.audio import PcmFormat
+from voicenode.errors import BusyError, ErrorCode, RequestError, VoiceServiceError
+from voicenode.framing import Frame, encode
+from voicenode.recordings import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from voicenode.cloning import Asker, VoiceDesk
+
+MAX_PAYLOAD = 64 * 1024 * 1024
+"""Bytes of all recordings of a voice together."""
+UPLOADS = 4
+"""Recordings that clients of one node send at a time; each is in memory."""
+MESSAGES = {"clone-voice", "list-voices", "get-voice", "update-voice", "delete-voice"}
+_AUDIO = {"audio-start", "audio-chunk", "audio-stop"}
+
+
+class Uploads:
+    """Counts the recordings that are on their way to a node."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+
+class VoiceTalk:
+    """What one client says about voices.
+
+    Args:
+        desk: answers.
+        asker: the client; a message may add a token.
+        uploads: those of all clients.
+    """
+
+    def __init__(self, desk: VoiceDesk, asker: Asker, uploads: Uploads) -> None:
+        self._desk = desk
+        self._asker = asker
+        self._uploads = uploads
+        self._upload: _Upload | None = None
+
+    @property
+    def listening(self) -> bool:
+        """Whether a recording is coming in."""
+        return self._upload is not None
+
+    def room_for(self, frame: Frame, length: int) -> int:
+        """How large the payload of a message may be that says to have one of this length.
+
+        Raises:
+            VoiceServiceError: this client may not send one, or too many do.
+        """
+        told = unwrapped(frame)
+        if told.type != "clone-voice" or not length:
+            return 0
+        self._desk.check(self._known(told.data))
+        self._check_room()
+        return MAX_PAYLOAD
+
+    def takes(self, frame: Frame) -> bool:
+        """Whether a message is one about voices, or part of a recording."""
+        return frame.type in MESSAGES or (frame.type in _AUDIO and self._upload is not None)
+
+    def hear(self, frame: Frame) -> Callable[[], Awaitable[bytes]] | None:
+        """What must be done to answer a message; none while a recording is still coming in.
+
+        Raises:
+            VoiceServiceError: it is answered by this error.
+        """
+        if self._upload is not None:
+            return self._continued(self._upload, frame)
+        data = frame.data
+        match frame.type:
+            case "clone-voice" if frame.payload:
+                sources = _sources(frame)
+                return lambda: self._answer("voice-cloned", self._clone(data, sources), data)
+            case "clone-voice":
+                self._desk.check(self._known(data))
+                self._check_room()
+                self._upload = _Upload(data)
+                self._uploads.under_way += 1
+                return None
+            case "list-voices":
+                return lambda: self._answer("voices", _done(self._desk.list, data), data)
+            case "get-voice":
+                return lambda: self._answer("voice", _done(self._desk.get, data, self._known(data)), data)
+            case "update-voice":
+                return lambda: self._answer("voice-updated", self._desk.update(data, self._known(data)), data)
+            case _:
+                return lambda: self._answer("voice-deleted", self._desk.delete(data, self._known(data)), data)
+
+    def close(self) -> None:
+        """Forget a recording that was not complete."""
+        if self._upload is not None:
+            self._upload = None
+            self._uploads.under_way -= 1
+
+    def _continued(self, upload: _Upload, frame: Frame) -> Callable[[], Awaitable[bytes]] | None:
+        if frame.type not in _AUDIO:
+            self.close()
+            raise RequestError(ErrorCode.BAD_REQUEST, f"{frame.type} before audio-stop of the recording")
+        try:
+            complete = upload.add(frame)
+        except RequestError:
+            self.close()
+            raise
+        if not complete:
+            return None
+        self.close()
+        source, data = upload.source, upload.data
+        return lambda: self._answer("voice-cloned", self._clone(data, [source]), data)
+
+    def _check_room(self) -> None:
+        if self._uploads.under_way >= UPLOADS:
+            raise BusyError(f"{UPLOADS} recordings are being sent already; try again in a moment")
+
+    def _clone(self, data: Mapping[str, Any], sources: list[Source]) -> Awaitable[dict[str, Any]]:
+        return self._desk.clone(data, sources, self._known(data))
+
+    def _known(self, data: Mapping[str, Any]) -> Asker:
+        token = data.get("token")
+        return replace(self._asker, token=token) if isinstance(token, str) else self._asker
+
+    async def _answer(self, kind: str, doing: Awaitable[dict[str, Any]], data: Mapping[str, Any]) -> bytes:
+        return encode(Frame(kind, {**await doing, **transaction(data)}))
+
+
+class _Upload:
+    """A recording that comes in pieces."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+        self._format: PcmFormat | None = None
+        self._samples = bytearray()
+
+    @property
+    def source(self) -> Source:
+        return Source(bytes(self._samples), pcm=self._format)
+
+    def add(self, frame: Frame) -> bool:
+        """Whether that was all.
+
+        Raises:
+            RequestError: it is no recording, or is too long.
+        """
+        if frame.type == "audio-start":
+            self._format = _format(frame.data)
+        elif self._format is None:
+            raise RequestError(ErrorCode.BAD_REQUEST, f"{frame.type} before audio-start")
+        self._samples += frame.payload
+        if len(self._samples) > MAX_PAYLOAD:
+            what = f"the recording has over {MAX_PAYLOAD >> 20} MiB; half a minute of clear speech is all it takes"
+            raise RequestError(ErrorCode.AUDIO_TOO_LARGE, what)
+        return frame.type == "audio-stop"
+
+
+def unwrapped(frame: Frame) -> Frame:
+    """What is in the envelope of a `user-event` about voices; any other message as it is."""
+    inside = frame.data.get("data") or {}
+    if frame.type == "user-event" and frame.data.get("name") in MESSAGES and isinstance(inside, dict):
+        return Frame(frame.data["name"], inside, frame.payload)
+    return frame
+
+
+def transaction(data: Mapping[str, Any]) -> dict[str, str]:
+    """What a client calls its request, to be repeated in the answer."""
+    told = data.get("transaction")
+    return {"transaction": told} if isinstance(told, str) else {}
+
+
+def refusal(error: VoiceServiceError, data: Mapping[str, Any]) -> bytes:
+    """The `error` that answers a message about voices."""
+    return encode(Frame("error", {"text": str(error), "code": error.code.value, **transaction(data)}))
+
+
+def _sources(frame: Frame) -> list[Source]:
+    """One recording for each of `recordings`, their lengths in bytes; the payload is one where that is absent."""
+    lengths = frame.data.get("recordings")
+    if lengths is None:
+        return [Source(frame.payload)]
+    whole = isinstance(lengths, list) and all(type(each) is int and each >= 0 for each in lengths)
+    if not whole or sum(lengths) != len(frame.payload):
+        what = f"recordings must be the lengths of recordings that are {len(frame.payload)} bytes together"
+        raise RequestError(ErrorCode.BAD_REQUEST, what)
+    sources, start = [], 0
+    for number, length in enumerate(lengths, 1):
+        sources.append(Source(frame.payload[start : start + length], name=f"recording {number}"))
+        start += length
+    return sources
+
+
+def _format(data: Mapping[str, Any]) -> PcmFormat:
+    rate, width, channels = (data.get(key) for key in ("rate", "width", "channels"))
+    if not all(type(each) is int and 0 < each <= 1_000_000 for each in (rate, width, channels)):
+        what = "audio-start must tell rate, width and channels as whole numbers"
+        raise RequestError(ErrorCode.BAD_REQUEST, what)
+    return PcmFormat(rate, width, channels)  # type: ignore[arg-type] # they are
+
+
+async def _done(ask: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:  # noqa: ANN401 (as it takes)
+    return ask(*arguments)
