@@ -67,16 +67,19 @@ def candidates(
 class Cast:
     """The voices that may speak one request, of which one has the stage.
 
-    Entering loads the first engine that can be loaded; `turns` and `choice` are those of who speaks now.
+    Entering loads the first engine of `choices` that can be loaded; `turns` and `choice` are those of who
+    speaks now.
     """
 
     turns: Turns
+    choices: Sequence[Choice]
+    """Who may speak, in the order in which they are asked; to be set before this is entered."""
 
     def __init__(
         self,
         pool: EnginePool,
         breakers: Mapping[str, Breaker],
-        choices: Sequence[Choice],
+        choice: Choice,
         *,
         live: bool,
         keep_alive: float | None,
@@ -87,8 +90,7 @@ class Cast:
         self._lend_artefacts = lend_artefacts
         self._artefacts: str | None = None
         self._breakers = breakers
-        self._choice = choices[0]
-        self._choices = iter(choices)
+        self._choice = choice
         self._live = live
         self._keep_alive = keep_alive
         self._timeout = first_audio_timeout if live and first_audio_timeout else None
@@ -115,6 +117,7 @@ class Cast:
         )
 
     async def __aenter__(self) -> Self:
+        self._waiting = iter(self.choices)
         await self._next()
         return self
 
@@ -159,7 +162,7 @@ class Cast:
 
     async def _next(self) -> None:
         await self._leave()
-        for choice in self._choices:
+        for choice in self._waiting:
             try:
                 self._breakers[choice.voice.engine].check()
                 self.turns = await self._enter(choice)

@@ -62,6 +62,8 @@ class EngineVoice:
     """Presets accepted by name but not shown."""
     advertised: bool = True
     """Whether clients see it; a hidden voice still speaks when it is named."""
+    multilingual: bool = False
+    """Whether it reads a text in each of its languages, as its segment says; else they are names of one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from voicenode.audio import PcmFormat
     from voicenode.engine import Segment, TTSEngine
-    from voicenode.processor import Speech, SynthesisRequest
+    from voicenode.processor import Speech
+    from voicenode.request import SynthesisRequest
     from voicenode.settings import LoadedSettings
     from voicenode.workers.pool import EnginePool
 

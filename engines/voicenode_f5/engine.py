@@ -100,7 +100,8 @@ class F5Engine(TTSEngine[F5Options]):
     def _engine_voice(self, recording: Recording) -> EngineVoice:
         others = (language for language in self.options.languages if language != recording.language)
         own = (recording.language,) if recording.language in self.options.languages else ()
-        return EngineVoice(recording.id, recording.description, (*own, *others))
+        languages = (*own, *others)
+        return EngineVoice(recording.id, recording.description, languages, multilingual=len(languages) > 1)
 
     def _reference(self, segment: Segment) -> Reference:
         from voicenode_f5.reference import Reference  # noqa: PLC0415  (heavy, and loaded by now)

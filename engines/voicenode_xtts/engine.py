@@ -68,7 +68,7 @@ class XttsEngine(TTSEngine[XttsOptions]):
         names = built_in(folder) | {
             voice: path.stem for voice, path in recorded(self.options.voices_dir).items()
         }
-        return [EngineVoice(voice, name, LANGUAGES) for voice, name in names.items()]
+        return [EngineVoice(voice, name, LANGUAGES, multilingual=True) for voice, name in names.items()]
 
     def max_chars(self, language: str) -> int | None:
         return MAX_CHARS.get(language.partition("-")[0].casefold())

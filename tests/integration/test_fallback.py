@@ -8,8 +8,9 @@ from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE, ToneOptions, spell
 from voicenode.cast import FallbackRules
 from voicenode.errors import EngineError, ErrorCode, RequestError
-from voicenode.processor import SpeechRules, SynthesisRequest, VoiceProcessor
+from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
+from voicenode.request import SynthesisRequest
 from voicenode.voices import Catalogue, Voice
 from voicenode.workers.pool import EnginePool
 

@@ -33,9 +33,9 @@ LAYERS = [
     layer("jobs cloning health runtime"),
     layer("processor"),
     layer("transcription"),
-    layer("cast quality recordings"),
+    layer("cast manuscript quality recordings"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine guard audio breaker buffer report metrics sockets gpu"),
+    layer("voices text framing engine guard audio breaker buffer report metrics request sockets gpu"),
     layer("errors"),
 ]
 

@@ -8,7 +8,7 @@ from voicenode.cloning.profiles import sorted_for_show
 from voicenode.voices import Voice, base_language, name_key, with_qualities
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from voicenode.cloning.profile import Kept, VoiceProfile
     from voicenode.cloning.profiles import VoiceProfiles
@@ -21,7 +21,7 @@ class Shelf:
 
     Args:
         processor: whose catalogue it is.
-        advertised: how many voices clients see at most, the engines' own included.
+        advertised: how many of them clients see at most.
         order: engines, best first; those that are not in it come last.
     """
 
@@ -36,7 +36,12 @@ class Shelf:
         clones.sort(key=lambda name: order.index(name) if name in order else len(order))
         self.cloning: Mapping[str, TTSEngine[Any]] = {name: processor.engines[name] for name in clones}
         """The engines that clone, in the order in which they are asked to speak."""
-        self._languages = {name: _languages(processor.catalogue, name) for name in clones}
+        own = {name: [voice for voice in processor.catalogue if voice.engine == name] for name in clones}
+        self._languages = {
+            name: list(dict.fromkeys(tag for voice in voices for tag in voice.languages))
+            for name, voices in own.items()
+        }
+        self._multilingual = {name for name in clones if any(voice.multilingual for voice in own[name])}
 
     @property
     def engines(self) -> Collection[str]:
@@ -73,11 +78,9 @@ class Shelf:
 
     def show(self, profiles: VoiceProfiles) -> None:
         """Let clients see what there is now."""
-        catalogue = self._processor.catalogue
-        room = max(0, self._advertised - sum(voice.advertised for voice in catalogue if not voice.cloned))
         offered = [kept for kept in profiles if name_key(kept.profile.name) in self._voices]
-        shown = [self._voices[name_key(kept.profile.name)] for kept in sorted_for_show(offered, room)]
-        self._processor.catalogue = catalogue.with_cloned(self._voices, shown)
+        shown = [self._voices[name_key(kept.profile.name)] for kept in sorted_for_show(offered, self._advertised)]
+        self._processor.catalogue = self._processor.catalogue.with_cloned(self._voices, shown)
 
     def _add(self, profile: VoiceProfile) -> None:
         voices = [self._voice(profile, engine) for engine in profile.engines if engine in self.cloning]
@@ -89,13 +92,15 @@ class Shelf:
         self._named[key] = list(found)
 
     def _voice(self, profile: VoiceProfile, engine: str) -> Voice:
+        languages = self._spoken(profile, engine)
         voice = Voice(
             name=profile.name,
             engine=engine,
             id=profile.name,
             description=profile.description or profile.name,
-            languages=self._spoken(profile, engine),
+            languages=languages,
             quality=profile.quality,
+            multilingual=engine in self._multilingual and len(languages) > 1,
             cloned=True,
             revision=profile.revision,
         )
@@ -107,8 +112,3 @@ class Shelf:
             return tuple(known) or ("en",)
         bases = {base_language(tag) for tag in known}
         return tuple(tag for tag in profile.languages if base_language(tag) in bases) or profile.languages
-
-
-def _languages(catalogue: Iterable[Voice], engine: str) -> list[str]:
-    own = (voice for voice in catalogue if voice.engine == engine)
-    return list(dict.fromkeys(tag for voice in own for tag in voice.languages))

@@ -29,7 +29,7 @@ class VoiceLimits:
     """What a node does with cloned voices."""
 
     advertised: int = 500
-    """How many voices clients see at most, the engines' own included."""
+    """How many cloned voices clients see at most."""
     ttl: float = 30 * 86_400.0
     """Seconds without use until a voice expires that says nothing of it."""
     engines: Sequence[str] = ()

@@ -179,7 +179,7 @@ class VoiceSettings(Section):
     """The voices that were cloned."""
 
     advertised: Annotated[int, Ge(1)] = 500
-    """Voices that clients see at most; of those that were cloned, pinned and last used ones first."""
+    """Cloned voices that clients see at most, pinned and last used ones first; all others speak, too."""
     ttl: Annotated[float, Ge(60)] = 2592000
     """Seconds without use until a voice expires that is not pinned."""
 

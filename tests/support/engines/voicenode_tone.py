@@ -88,7 +88,8 @@ class ToneEngine(TTSEngine[ToneOptions]):
         for word in segment.text.split(" "):
             self._fail(word)
             yield from self._linger(word, stop)
-            yield from self._speak(word + " ", stop)
+            said = segment.language if word == "language" else word
+            yield from self._speak(said + " ", stop)
 
     def artefacts_model(self) -> str:
         return self.options.model

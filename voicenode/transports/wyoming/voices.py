@@ -44,11 +44,8 @@ class VoiceTalk:
         self._asker = asker
         self._uploads = uploads
         self._upload: _Upload | None = None
-
-    @property
-    def listening(self) -> bool:
-        """Whether a recording is coming in."""
-        return self._upload is not None
+        self._held = 0
+        """Recordings of this client that are in memory."""
 
     def room_for(self, frame: Frame, length: int) -> int:
         """How large the payload of a message may be that says to have one of this length.
@@ -57,9 +54,11 @@ class VoiceTalk:
             VoiceServiceError: this client may not send one, or too many do.
         """
         told = unwrapped(frame)
-        if told.type != "clone-voice" or not length:
+        if told.type != "clone-voice":
             return 0
         self._desk.check(self._known(told.data))
+        if length > MAX_PAYLOAD:
+            raise _too_large()
         self._check_room()
         return MAX_PAYLOAD
 
@@ -79,12 +78,12 @@ class VoiceTalk:
         match frame.type:
             case "clone-voice" if frame.payload:
                 sources = _sources(frame)
+                self._take_room()
                 return lambda: self._answer("voice-cloned", self._clone(data, sources), data)
             case "clone-voice":
                 self._desk.check(self._known(data))
-                self._check_room()
+                self._take_room()
                 self._upload = _Upload(data)
-                self._uploads.under_way += 1
                 return None
             case "list-voices":
                 return lambda: self._answer("voices", _done(self._desk.list, data), data)
@@ -96,32 +95,45 @@ class VoiceTalk:
                 return lambda: self._answer("voice-deleted", self._desk.delete(data, self._known(data)), data)
 
     def close(self) -> None:
-        """Forget a recording that was not complete."""
-        if self._upload is not None:
-            self._upload = None
-            self._uploads.under_way -= 1
+        """Forget what has not become a voice yet."""
+        self._upload = None
+        self._uploads.under_way -= self._held
+        self._held = 0
 
     def _continued(self, upload: _Upload, frame: Frame) -> Callable[[], Awaitable[bytes]] | None:
-        if frame.type not in _AUDIO:
-            self.close()
-            raise RequestError(ErrorCode.BAD_REQUEST, f"{frame.type} before audio-stop of the recording")
         try:
+            if frame.type not in _AUDIO:
+                what = f"{frame.type} before audio-stop of the recording"
+                raise RequestError(ErrorCode.BAD_REQUEST, what)  # noqa: TRY301 - as what `add` raises
             complete = upload.add(frame)
         except RequestError:
-            self.close()
+            self._upload = None
+            self._leave_room()
             raise
         if not complete:
             return None
-        self.close()
-        source, data = upload.source, upload.data
-        return lambda: self._answer("voice-cloned", self._clone(data, [source]), data)
+        self._upload = None
+        return lambda: self._answer("voice-cloned", self._clone(upload.data, [upload.source]), upload.data)
 
     def _check_room(self) -> None:
         if self._uploads.under_way >= UPLOADS:
             raise BusyError(f"{UPLOADS} recordings are being sent already; try again in a moment")
 
-    def _clone(self, data: Mapping[str, Any], sources: list[Source]) -> Awaitable[dict[str, Any]]:
-        return self._desk.clone(data, sources, self._known(data))
+    def _take_room(self) -> None:
+        self._check_room()
+        self._uploads.under_way += 1
+        self._held += 1
+
+    def _leave_room(self) -> None:
+        if self._held:
+            self._uploads.under_way -= 1
+            self._held -= 1
+
+    async def _clone(self, data: Mapping[str, Any], sources: list[Source]) -> dict[str, Any]:
+        try:
+            return await self._desk.clone(data, sources, self._known(data))
+        finally:
+            self._leave_room()
 
     def _known(self, data: Mapping[str, Any]) -> Asker:
         token = data.get("token")
@@ -155,9 +167,13 @@ class _Upload:
             raise RequestError(ErrorCode.BAD_REQUEST, f"{frame.type} before audio-start")
         self._samples += frame.payload
         if len(self._samples) > MAX_PAYLOAD:
-            what = f"the recording has over {MAX_PAYLOAD >> 20} MiB; half a minute of clear speech is all it takes"
-            raise RequestError(ErrorCode.AUDIO_TOO_LARGE, what)
+            raise _too_large()
         return frame.type == "audio-stop"
+
+
+def _too_large() -> RequestError:
+    what = f"the recording has over {MAX_PAYLOAD >> 20} MiB; half a minute of clear speech is all it takes"
+    return RequestError(ErrorCode.AUDIO_TOO_LARGE, what)
 
 
 def unwrapped(frame: Frame) -> Frame:
