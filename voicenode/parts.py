@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__
 from voicenode.cast import FallbackRules
-from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceLimits
+from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
 from voicenode.errors import EngineError, ErrorCode, SetupError
 from voicenode.lan import Subnets
 from voicenode.processor import SpeechRules, VoiceProcessor
@@ -113,7 +113,7 @@ def build_pool(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> Eng
     return EnginePool(_specs(settings, engines), _limits(settings))
 
 
-def build_wyoming(settings: Settings, processor: VoiceProcessor) -> WyomingServer:
+def build_wyoming(settings: Settings, processor: VoiceProcessor, voices: VoiceDesk) -> WyomingServer:
     """The door that Home Assistant's voices come through."""
     return WyomingServer(
         processor,
@@ -124,6 +124,7 @@ def build_wyoming(settings: Settings, processor: VoiceProcessor) -> WyomingServe
         idle_timeout=settings.wyoming.idle_timeout,
         stall_timeout=settings.wyoming.stall_timeout,
         max_text_chars=settings.text.max_chars,
+        voices=voices,
     )
 
 

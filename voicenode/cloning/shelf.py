@@ -79,7 +79,9 @@ class Shelf:
     def show(self, profiles: VoiceProfiles) -> None:
         """Let clients see what there is now."""
         offered = [kept for kept in profiles if name_key(kept.profile.name) in self._voices]
-        shown = [self._voices[name_key(kept.profile.name)] for kept in sorted_for_show(offered, self._advertised)]
+        shown = [
+            self._voices[name_key(kept.profile.name)] for kept in sorted_for_show(offered, self._advertised)
+        ]
         self._processor.catalogue = self._processor.catalogue.with_cloned(self._voices, shown)
 
     def _add(self, profile: VoiceProfile) -> None:

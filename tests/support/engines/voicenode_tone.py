@@ -210,7 +210,7 @@ class EagerToneEngine(ToneEngine):
 
 
 def sound_of(artefacts: bytes) -> str:
-    """The recording of which artefacts were made, as `clone_voice` tells it: what cloned voices begin with."""
+    """The recording of which artefacts were made, as `clone_voice` tells it: a cloned voice begins so."""
     sound: str = json.loads(artefacts[8:])["__metadata__"]["sound"]
     return sound
 

@@ -131,8 +131,8 @@ class Answers:
             said = refusal(error, errand.data)
         except Exception:  # noqa: BLE001 - the boundary: one request must not harm the next
             _log.exception("%s: a message about voices failed for a reason nobody foresaw", self._peer)
-            error = VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
-            said = refusal(error, errand.data)
+            unforeseen = VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
+            said = refusal(unforeseen, errand.data)
         try:
             await self._out.send(said)
         except ClientGoneError as gone:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voicenode.audio import PcmFormat
@@ -11,7 +13,7 @@ from voicenode.framing import Frame, encode
 from voicenode.recordings import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from voicenode.cloning import Asker, VoiceDesk
 
@@ -20,6 +22,10 @@ MAX_PAYLOAD = 64 * 1024 * 1024
 UPLOADS = 4
 """Recordings that clients of one node send at a time; each is in memory."""
 MESSAGES = {"clone-voice", "list-voices", "get-voice", "update-voice", "delete-voice"}
+Work = Callable[[], Awaitable[bytes]]
+"""What must be done to answer a message."""
+_MOST = 1_000_000
+"""Of what an audio format has, such as samples in a second."""
 _AUDIO = {"audio-start", "audio-chunk", "audio-stop"}
 
 
@@ -66,7 +72,7 @@ class VoiceTalk:
         """Whether a message is one about voices, or part of a recording."""
         return frame.type in MESSAGES or (frame.type in _AUDIO and self._upload is not None)
 
-    def hear(self, frame: Frame) -> Callable[[], Awaitable[bytes]] | None:
+    def hear(self, frame: Frame) -> Work | None:
         """What must be done to answer a message; none while a recording is still coming in.
 
         Raises:
@@ -74,25 +80,9 @@ class VoiceTalk:
         """
         if self._upload is not None:
             return self._continued(self._upload, frame)
-        data = frame.data
-        match frame.type:
-            case "clone-voice" if frame.payload:
-                sources = _sources(frame)
-                self._take_room()
-                return lambda: self._answer("voice-cloned", self._clone(data, sources), data)
-            case "clone-voice":
-                self._desk.check(self._known(data))
-                self._take_room()
-                self._upload = _Upload(data)
-                return None
-            case "list-voices":
-                return lambda: self._answer("voices", _done(self._desk.list, data), data)
-            case "get-voice":
-                return lambda: self._answer("voice", _done(self._desk.get, data, self._known(data)), data)
-            case "update-voice":
-                return lambda: self._answer("voice-updated", self._desk.update(data, self._known(data)), data)
-            case _:
-                return lambda: self._answer("voice-deleted", self._desk.delete(data, self._known(data)), data)
+        if frame.type == "clone-voice":
+            return self._begun(frame)
+        return partial(self._ask, frame.type, frame.data)
 
     def close(self) -> None:
         """Forget what has not become a voice yet."""
@@ -100,7 +90,17 @@ class VoiceTalk:
         self._uploads.under_way -= self._held
         self._held = 0
 
-    def _continued(self, upload: _Upload, frame: Frame) -> Callable[[], Awaitable[bytes]] | None:
+    def _begun(self, frame: Frame) -> Work | None:
+        data = frame.data
+        self._desk.check(self._known(data))
+        sources = _sources(frame) if frame.payload else []
+        self._take_room()
+        if not sources:
+            self._upload = _Upload(data)
+            return None
+        return partial(self._clone, data, sources)
+
+    def _continued(self, upload: _Upload, frame: Frame) -> Work | None:
         try:
             if frame.type not in _AUDIO:
                 what = f"{frame.type} before audio-stop of the recording"
@@ -113,7 +113,7 @@ class VoiceTalk:
         if not complete:
             return None
         self._upload = None
-        return lambda: self._answer("voice-cloned", self._clone(upload.data, [upload.source]), upload.data)
+        return partial(self._clone, upload.data, [upload.source])
 
     def _check_room(self) -> None:
         if self._uploads.under_way >= UPLOADS:
@@ -129,18 +129,30 @@ class VoiceTalk:
             self._uploads.under_way -= 1
             self._held -= 1
 
-    async def _clone(self, data: Mapping[str, Any], sources: list[Source]) -> dict[str, Any]:
+    async def _clone(self, data: Mapping[str, Any], sources: list[Source]) -> bytes:
         try:
-            return await self._desk.clone(data, sources, self._known(data))
+            told = await self._desk.clone(data, sources, self._known(data))
         finally:
             self._leave_room()
+        return encode(Frame("voice-cloned", {**told, **transaction(data)}))
+
+    async def _ask(self, asked: str, data: Mapping[str, Any]) -> bytes:
+        desk, asker = self._desk, self._known(data)
+        match asked:
+            case "get-voice":
+                answer = Frame("voice", desk.get(data, asker))
+            case "update-voice":
+                answer = Frame("voice-updated", await desk.update(data, asker))
+            case "delete-voice":
+                answer = Frame("voice-deleted", await desk.delete(data, asker))
+            case _:
+                answer = Frame("voices", desk.list(data))
+        answer.data.update(transaction(data))
+        return encode(answer)
 
     def _known(self, data: Mapping[str, Any]) -> Asker:
         token = data.get("token")
         return replace(self._asker, token=token) if isinstance(token, str) else self._asker
-
-    async def _answer(self, kind: str, doing: Awaitable[dict[str, Any]], data: Mapping[str, Any]) -> bytes:
-        return encode(Frame(kind, {**await doing, **transaction(data)}))
 
 
 class _Upload:
@@ -196,7 +208,7 @@ def refusal(error: VoiceServiceError, data: Mapping[str, Any]) -> bytes:
 
 
 def _sources(frame: Frame) -> list[Source]:
-    """One recording for each of `recordings`, their lengths in bytes; the payload is one where that is absent."""
+    """One recording for each length in `recordings`, in bytes; the payload is one where that is absent."""
     lengths = frame.data.get("recordings")
     if lengths is None:
         return [Source(frame.payload)]
@@ -213,11 +225,7 @@ def _sources(frame: Frame) -> list[Source]:
 
 def _format(data: Mapping[str, Any]) -> PcmFormat:
     rate, width, channels = (data.get(key) for key in ("rate", "width", "channels"))
-    if not all(type(each) is int and 0 < each <= 1_000_000 for each in (rate, width, channels)):
+    if not all(type(each) is int and 0 < each <= _MOST for each in (rate, width, channels)):
         what = "audio-start must tell rate, width and channels as whole numbers"
         raise RequestError(ErrorCode.BAD_REQUEST, what)
     return PcmFormat(rate, width, channels)  # type: ignore[arg-type] # they are
-
-
-async def _done(ask: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:  # noqa: ANN401 (as it takes)
-    return ask(*arguments)
