@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voicenode.cloning.profile import COLLECTION, Artefacts, Kept
+from voicenode.cloning.profile import Artefacts, Kept
 from voicenode.cloning.profiles import read_file
 from voicenode.errors import EngineError, ErrorCode, RequestError, StoreError, VoiceServiceError
 from voicenode.voices import name_key
@@ -146,11 +146,13 @@ class ArtefactKeeper:
 
     async def _fetch(self, kept: Kept, made: Artefacts, path: Path) -> bool:
         """Copy from the store; False where it is not there any more."""
-        file = await self._profiles.store.open(COLLECTION, name_key(kept.profile.name), made.file)
-        if file is None:
+        name = kept.profile.name
+        try:
+            content = await read_file(self._profiles.store, name_key(name), made.file)
+        except StoreError:
+            if await self._profiles.refreshed(name) == kept:
+                raise
             return False
-        with file:
-            content = await asyncio.to_thread(file.read)
         if hashlib.sha256(content).hexdigest() != made.sha256:
             raise StoreError(
                 ErrorCode.STORE_FAILED,

@@ -37,7 +37,7 @@ def checked_name(name: str) -> str:
             raise _unfit(
                 f"the name {shown} contains {character!r}; use letters, digits, {_PUNCTUATION[1:]} and blanks"
             )
-    if not name[0].isalnum() or not (name[-1].isalnum() or unicodedata.combining(name[-1])):
+    if not name[0].isalnum() or name[-1] in _PUNCTUATION:
         raise _unfit(f"the name {shown} must begin and end with a letter or a digit")
     if "  " in name or ".." in name:
         raise _unfit(f"the name {shown} has two blanks or dots in a row")

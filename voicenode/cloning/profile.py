@@ -140,6 +140,8 @@ def view(kept: Kept) -> dict[str, Any]:
     }
     return {
         **told,
+        "engines": list(profile.engines),
+        "languages": list(profile.languages),
         "recordings": len(profile.recordings),
         "artefacts": sorted(profile.artefacts),
         "created": _time(profile.created),

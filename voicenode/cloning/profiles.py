@@ -7,7 +7,7 @@ import logging
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, BinaryIO, TypeGuard
 
 from voicenode.cloning.profile import COLLECTION, Kept, VoiceProfile
 from voicenode.errors import ConflictError, ErrorCode, RequestError, StoreError
@@ -100,6 +100,7 @@ class VoiceProfiles:
             files=files or None,
         )
         self._note(key, document)
+        await asyncio.sleep(0)  # whoever shows voices has done so when this returns
         return self._kept[key]
 
     async def change(
@@ -258,11 +259,22 @@ async def read_file(store: Store, key: str, name: str) -> bytes:
     Raises:
         StoreError: it cannot be read.
     """
-    file = await store.open(COLLECTION, key, name)
+    opening = asyncio.ensure_future(store.open(COLLECTION, key, name))
+    try:
+        file = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close)
+        raise
     if file is None:
         raise StoreError(ErrorCode.STORE_FAILED, f"{name} of voice '{key}' is not in the store any more")
     with file:
         return await asyncio.to_thread(file.read)
+
+
+def _close(opening: asyncio.Future[BinaryIO | None]) -> None:
+    """Nobody waits for a file any more."""
+    if not opening.cancelled() and not opening.exception() and (file := opening.result()):
+        file.close()
 
 
 def sorted_for_show(found: Sequence[Kept], limit: int) -> list[Kept]:
