@@ -211,6 +211,12 @@ class Catalogue:
         """Every name and alias of the engines' own voices, case-folded."""
         return self._by_name.keys()
 
+    def explain(self, engine: str) -> None:
+        """Raise EngineError if this engine would be offered, but for what it lacks."""
+        if engine in self.unavailable:
+            what = f"engine '{engine}' is not available: {self.unavailable[engine]}"
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
+
     def speaker_of(self, language: str, engine: str) -> Voice | None:
         """The voice of an engine that speaks a language by default, if one does."""
         voices = [voice for voice in self._unnamed if voice.engine == engine]
@@ -238,7 +244,7 @@ class Catalogue:
     def _named(self, name: str) -> Voice:
         voice = self.find(name)
         if voice is None:
-            self._explain(name.casefold().partition("-")[0])
+            self.explain(name.casefold().partition("-")[0])
             known = [*self._by_name, *(voice.name for voice in self._shown)]
             raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, known)
         return voice
@@ -276,16 +282,10 @@ class Catalogue:
     def _of_engine(self, engine: str) -> Sequence[Voice]:
         voices = [voice for voice in self._unnamed if voice.engine == engine]
         if not voices:
-            self._explain(engine)
+            self.explain(engine)
             engines = sorted({voice.engine for voice in self._voices})
             raise unknown(ErrorCode.UNKNOWN_ENGINE, "engine", engine, engines)
         return voices
-
-    def _explain(self, engine: str) -> None:
-        """Raise EngineError if this engine would be offered, but for what it lacks."""
-        if engine in self.unavailable:
-            what = f"engine '{engine}' is not available: {self.unavailable[engine]}"
-            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
 
     def _configured(self, setting: str, name: str) -> Voice:
         try:

@@ -53,6 +53,13 @@ class XttsEngine(TTSEngine[XttsOptions]):
     )
     options_type: ClassVar[type[XttsOptions]] = XttsOptions
     parameters_type: ClassVar[type[XttsParameters]] = XttsParameters
+    imports = (
+        "torchaudio",
+        "TTS.tts.layers.xtts.tokenizer",
+        "voicenode_xtts.model",
+        "voicenode_xtts.narrator",
+        "voicenode_xtts.speakers",
+    )
 
     _narrator: Narrator
     _speakers: Speakers

@@ -115,8 +115,8 @@ async def test_bad_input_is_not_tried_elsewhere() -> None:
 
 
 async def test_a_slow_load_goes_on_while_another_engine_speaks() -> None:
-    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.2)
-    async with node(rules, tone2=ToneOptions(load_seconds=1.0)) as (processor, pool):
+    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.7)
+    async with node(rules, tone2=ToneOptions(load_seconds=2.0)) as (processor, pool):
         assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone")
         async with asyncio.timeout(10):
             while pool.states()[0].state != "ready":  # noqa: ASYNC110 - the pool tells its state, not its changes
@@ -125,15 +125,15 @@ async def test_a_slow_load_goes_on_while_another_engine_speaks() -> None:
 
 
 async def test_an_engine_that_makes_no_sound_is_given_up_for_the_next() -> None:
-    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.2)
+    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.7)
     async with node(rules, tone2=ToneOptions(char_seconds=0.5)) as (processor, pool):
         await pool.load("tone2")
         assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone")
 
 
 async def test_without_anyone_to_step_in_a_slow_engine_is_unavailable() -> None:
-    rules = FallbackRules(first_audio_timeout=0.2)
-    async with node(rules, tone2=ToneOptions(load_seconds=1.0)) as (processor, _):
+    rules = FallbackRules(first_audio_timeout=0.7)
+    async with node(rules, tone2=ToneOptions(load_seconds=2.0)) as (processor, _):
         with pytest.raises(EngineError) as raised:
             await say(processor, "Hello.")
     assert raised.value.code == ErrorCode.ENGINE_UNAVAILABLE

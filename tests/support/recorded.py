@@ -14,15 +14,11 @@ from voicenode_espeak import EspeakEngine, EspeakOptions
 Samples = NDArray[np.float32]
 
 RATE = 22_050
-SENTENCES = (
-    "The quick brown fox jumps over the lazy dog.",
-    "She had your dark suit in greasy wash water all year, and nobody asked why.",
-    "A third sentence follows here, which is a little longer than the first one was.",
-)
+WORDS = "She had your dark suit in greasy wash water all year, and nobody asked why it was still there."
 
 
 @cache
-def spoken(text: str = " ".join(SENTENCES), voice: str = "en-us") -> Samples:
+def spoken(text: str = WORDS, voice: str = "en-us") -> Samples:
     """About a second for every three words, at half of full scale; shared, so not to be written to."""
     engine = EspeakEngine(EspeakOptions())
     assert engine.load().rate == RATE
@@ -33,13 +29,24 @@ def spoken(text: str = " ".join(SENTENCES), voice: str = "en-us") -> Samples:
     return samples
 
 
+def silence(seconds: float) -> Samples:
+    return np.zeros(round(seconds * RATE), np.float32)
+
+
 def noise(count: int, level: float = 0.1) -> Samples:
-    """White, the same at every call."""
+    """White, of so many samples, the same at every call."""
     return np.random.default_rng(0).normal(0, level, count).astype(np.float32)
 
 
-def file(samples: Samples, rate: int = RATE, kind: str = "WAV", subtype: str | None = None) -> bytes:
-    """A whole audio file; one column a channel."""
+def noisy(samples: Samples, snr: float) -> Samples:
+    """With so many decibels between it and the noise under it."""
+    return samples + noise(len(samples), float(samples.std()) * 10 ** (-snr / 20))
+
+
+def file(
+    samples: NDArray[np.floating], rate: int = RATE, kind: str = "WAV", subtype: str | None = None
+) -> bytes:
+    """A whole audio file of `samples`, a column a channel."""
     sink = io.BytesIO()
     soundfile.write(sink, samples, rate, format=kind, subtype=subtype)
     return sink.getvalue()

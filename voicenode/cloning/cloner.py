@@ -94,7 +94,8 @@ class Cloner:
         engines = self._engines(request, warnings)
         self._check_quality(request.quality, engines)
         async with self._free:
-            checked = await asyncio.to_thread(recordings.check, sources, request.transcript)
+            language = request.languages[0] if request.languages else ""
+            checked = await recordings.check_apart(sources, request.transcript, language)
             draft = await self._drafted(request, engines, checked)
             draft.warnings[:0] = warnings
             await self._make_artefacts(draft)

@@ -34,26 +34,27 @@ class _Checked:
     warnings: tuple[str, ...]
 
 
-def check_all(sources: Sequence[Source], transcript: str | None) -> CheckedRecordings:
+def check_all(sources: Sequence[Source], transcript: str | None, language: str) -> CheckedRecordings:
     """As `voicenode.recordings.check` says."""
     check_size(sources)
-    checked, warnings = _good(sources, must_have_first=transcript is not None)
-    first = checked[0]
-    if transcript is not None:
-        judging.check_transcript(first.recording, transcript)
+    checked, warnings = _good(sources, with_transcript=transcript is not None)
+    first = checked[0] if transcript is not None else None
     ranked = sorted(checked, key=lambda one: judging.rank(one.recording.figures))
-    judging.check_length([one.recording.figures for one in ranked])
+    recordings = tuple(one.recording for one in ranked)
+    warnings += judging.judge_length(recordings)
+    if first and transcript is not None:
+        warnings += judging.judge_transcript(first.recording, transcript, language)
     return CheckedRecordings(
-        recordings=tuple(one.recording for one in ranked),
+        recordings=recordings,
         style=_excerpt(ranked, excerpts.STYLE_SECONDS),
-        spoken=_excerpt([first if transcript is not None else ranked[0]], excerpts.SPOKEN_SECONDS),
-        transcribed=first.recording if transcript is not None else None,
+        spoken=_excerpt([first or ranked[0]], excerpts.SPOKEN_SECONDS),
+        transcribed=first.recording if first else None,
         transcript=transcript,
         warnings=tuple(warnings),
     )
 
 
-def _good(sources: Sequence[Source], *, must_have_first: bool) -> tuple[list[_Checked], list[str]]:
+def _good(sources: Sequence[Source], *, with_transcript: bool) -> tuple[list[_Checked], list[str]]:
     """The recordings that will do, in the order they came, and what there is to say."""
     good: list[_Checked] = []
     warnings: list[str] = []
@@ -61,7 +62,7 @@ def _good(sources: Sequence[Source], *, must_have_first: bool) -> tuple[list[_Ch
         try:
             one = _checked(source)
         except RequestError as error:
-            if len(sources) == 1 or (index == 0 and must_have_first):
+            if len(sources) == 1 or (index == 0 and with_transcript):
                 raise
             warnings.append(str(error))
         else:

@@ -5,20 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voicenode.errors import ErrorCode, RequestError
-from voicenode.recordings.limits import LEAST_SPEECH, refused
+from voicenode.guard import usual_seconds
+from voicenode.recordings.limits import (
+    GOOD_BANDWIDTH,
+    GOOD_CLIPPING,
+    GOOD_SNR,
+    GOOD_SPEECH,
+    LEAST_BANDWIDTH,
+    LEAST_LOUDNESS,
+    LEAST_SHARE,
+    LEAST_SNR,
+    LEAST_SPEECH,
+    MOST_CLIPPING,
+    PACE,
+    USUAL_PACE,
+    refused,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from voicenode.recordings.model import Figures, Recording
-
-_GOOD_SPEECH = 6.0
-_SNR = 10.0, 20.0
-_CLIPPING = 0.01, 0.001
-_SHARE = 0.5
-_QUIETEST = -50.0
-_LETTERS_PER_SECOND = 1.5, 40.0
-"""Characters in a second of speech: Chinese read slowly, and anything read faster than auctioneers do."""
 
 
 def judge(name: str, figures: Figures) -> list[str]:
@@ -27,77 +34,95 @@ def judge(name: str, figures: Figures) -> list[str]:
     Raises:
         RequestError: it will not do.
     """
-    _check_is_speech(name, figures)
-    bad_snr, good_snr = _SNR
-    if figures.snr_db < bad_snr:
-        raise refused(
-            name,
-            f"speech is only {figures.snr_db:.0f} dB above the noise, and {bad_snr:.0f} dB are the least; "
-            "record closer to the microphone, in a quiet room",
-        )
-    bad_clipping, good_clipping = _CLIPPING
-    if figures.clipping > bad_clipping:
-        raise refused(
-            name,
-            f"it is overdriven: {figures.clipping:.1%} of it is cut off, and {bad_clipping:.1%} is the most; "
-            "record it anew at a lower level",
-        )
-    warnings = []
-    if figures.snr_db < good_snr:
-        warnings.append(
-            f"{name} is noisy: speech is {figures.snr_db:.0f} dB above the noise, "
-            f"and {good_snr:.0f} dB are good."
-        )
-    if figures.clipping > good_clipping:
-        warnings.append(f"{name} is overdriven in places: {figures.clipping:.2%} of it is cut off.")
-    if figures.speech_share < _SHARE:
-        warnings.append(f"Only {figures.speech_share:.0%} of {name} is speech; the rest is not used.")
-    return warnings
+    if fault := next(_faults(figures), None):
+        raise refused(name, fault)
+    return [f"{name} {flaw}." for flaw in _flaws(figures)]
 
 
-def _check_is_speech(name: str, figures: Figures) -> None:
-    if figures.loudness_lufs < _QUIETEST:
-        raise refused(
-            name,
-            f"it is silent or nearly so ({figures.loudness_lufs:.0f} LUFS, {_QUIETEST:.0f} are the least); "
-            "look whether the microphone was on",
-        )
-    if not figures.speech_seconds:
-        raise refused(name, f"no speech was found in its {figures.seconds:.1f} seconds")
-
-
-def check_length(figures: Sequence[Figures]) -> None:
-    """Refuse too little speech in all.
+def judge_length(recordings: Sequence[Recording]) -> list[str]:
+    """What there is to say about the length of all recordings together.
 
     Raises:
         RequestError: it is too little.
     """
-    total = sum(one.speech_seconds for one in figures)
+    total = sum(recording.figures.speech_seconds for recording in recordings)
     if total < LEAST_SPEECH:
         raise RequestError(
             ErrorCode.BAD_RECORDING,
             f"there are {total:.1f} seconds of speech, and {LEAST_SPEECH:.0f} are the least; "
             "speak for ten seconds or more",
         )
+    if total < GOOD_SPEECH:
+        return [f"There are only {total:.1f} seconds of speech; ten or more make a better voice."]
+    return []
 
 
-def check_transcript(recording: Recording, transcript: str) -> None:
-    """Refuse a transcript that nobody could say in that time.
+def judge_transcript(recording: Recording, transcript: str, language: str) -> list[str]:
+    """What there is to say about how fast the words would have been spoken.
 
     Raises:
-        RequestError: it is too long or too short for the recording.
+        RequestError: there are none, or nobody could have spoken them in that time.
     """
-    seconds = recording.figures.speech_seconds
-    characters = sum(character.isalnum() for character in transcript)
-    least, most = (round(seconds * pace) for pace in _LETTERS_PER_SECOND)
-    if not least <= characters <= most:
+    usual = usual_seconds(transcript, language) if any(map(str.isalnum, transcript)) else 0.0
+    if not usual:
+        raise RequestError(ErrorCode.BAD_TRANSCRIPT, f"the transcript {transcript!r} has no words")
+    pace = recording.seconds / usual
+    compared = (
+        f"{len(transcript)} characters take about {usual:.0f} seconds, and {recording.name} "
+        f"has {recording.seconds:.0f} seconds of speech"
+    )
+    if not PACE[0] <= pace <= PACE[1]:
         raise RequestError(
             ErrorCode.BAD_TRANSCRIPT,
-            f"a transcript of {characters} letters cannot be that of {recording.name}: in {seconds:.1f} "
-            f"seconds of speech there are {least} to {most}; write down what is said, word for word",
+            f"the transcript belongs to another recording: its {compared}; write down what is said, "
+            "word for word",
         )
+    if not USUAL_PACE[0] <= pace <= USUAL_PACE[1]:
+        return [f"Does the transcript belong to this recording? Its {compared}."]
+    return []
 
 
 def rank(figures: Figures) -> tuple[float, float]:
     """Orders recordings, the best first: by clean sound, then by length."""
-    return (-round(figures.snr_db - 1000 * figures.clipping), -figures.speech_seconds)
+    clean = min(figures.snr_db, _CLEAN) - 20 * figures.clipping / MOST_CLIPPING
+    return -round(clean), -figures.speech_seconds
+
+
+_CLEAN = 40.0
+"""Decibels of noise below speech, from which on nobody hears a difference."""
+
+
+def _faults(figures: Figures) -> Iterator[str]:
+    if figures.loudness_lufs < LEAST_LOUDNESS:
+        yield (
+            f"it is silent or nearly so ({figures.loudness_lufs:.0f} LUFS, {LEAST_LOUDNESS:.0f} are the "
+            "least); look whether the microphone was on"
+        )
+    if not figures.speech_seconds:
+        yield f"no speech was found in its {figures.seconds:.1f} seconds"
+    if figures.clipping > MOST_CLIPPING:
+        yield (
+            f"it is overdriven ({figures.clipping:.1%} of it is cut off, {MOST_CLIPPING:.1%} are the most); "
+            "record it anew at a lower level"
+        )
+    if figures.snr_db < LEAST_SNR:
+        yield (
+            f"it is too noisy (speech is {figures.snr_db:.1f} dB above the noise, {LEAST_SNR:.0f} are the "
+            "least); record it anew in a quiet room, close to the microphone"
+        )
+    if figures.bandwidth_hz < LEAST_BANDWIDTH:
+        yield (
+            f"it sounds like a telephone (nothing above {figures.bandwidth_hz} Hz, {LEAST_BANDWIDTH} are the "
+            "least); record it anew with a microphone, at 24 kHz or more"
+        )
+
+
+def _flaws(figures: Figures) -> Iterator[str]:
+    if figures.clipping > GOOD_CLIPPING:
+        yield f"is overdriven in places: {figures.clipping:.2%} of it is cut off"
+    if figures.snr_db < GOOD_SNR:
+        yield f"is noisy: speech is {figures.snr_db:.1f} dB above the noise, {GOOD_SNR:.0f} are good"
+    if figures.bandwidth_hz < GOOD_BANDWIDTH:
+        yield f"is dull: there is nothing above {figures.bandwidth_hz} Hz in it, {GOOD_BANDWIDTH} are good"
+    if figures.speech_share < LEAST_SHARE:
+        yield f"is speech only for {figures.speech_share:.0%} of its time; the rest is not used"

@@ -10,6 +10,8 @@ import soxr
 from voicenode.guard import limit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     Samples = NDArray[np.float32]
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 TARGET = -20.0
 """LUFS of every recording: speech keeps its peaks, and F5-TTS's own level (rms 0.1) is the same."""
 _OFFSET, _ABSOLUTE, _RELATIVE = -0.691, -70.0, -10.0
-_BLOCK, _HOP = 0.4, 0.1
+_HOP, _HOPS = 0.1, 4
+"""Seconds from block to block, and how many of them a block has."""
+_PIECE = 30
+"""Seconds that are computed at once."""
 _SHELF = (1681.974450955533, 3.999843853973347, 0.7071752369554196)
 _HIGH_PASS = (38.13547087602444, 0.5003270373238773)
 """Hz, dB and Q of the two filters, which BS.1770 gives as coefficients for 48 kHz alone."""
@@ -28,8 +33,8 @@ SILENT = -100.0
 
 def loudness(samples: Samples, rate: int) -> float:
     """LUFS, gated, of mono samples."""
-    powers = _block_powers(_weighted(samples, rate), rate)
-    heard = powers[powers > _power_of(_ABSOLUTE)]
+    powers = _block_powers(samples, rate)
+    heard = powers[powers > 10 ** ((_ABSOLUTE - _OFFSET) / 10)]
     if not len(heard):
         return SILENT
     heard = heard[heard > heard.mean() * 10 ** (_RELATIVE / 10)]
@@ -38,8 +43,11 @@ def loudness(samples: Samples, rate: int) -> float:
 
 def true_peak(samples: Samples, rate: int) -> float:
     """dBTP: the peak at four times the sample rate."""
-    peak = np.abs(soxr.resample(samples, rate, _OVERSAMPLING * rate)).max(initial=0)
-    return max(SILENT, float(20 * np.log10(peak + 1e-12)))
+    stream = soxr.ResampleStream(rate, _OVERSAMPLING * rate, 1, dtype="float32")
+    pieces = np.array_split(samples, len(samples) // (_PIECE * rate) + 1)
+    peaks = [np.abs(stream.resample_chunk(piece)).max(initial=0) for piece in pieces]
+    peaks.append(np.abs(stream.resample_chunk(samples[:0], last=True)).max(initial=0))
+    return max(SILENT, float(20 * np.log10(max(peaks) + 1e-12)))
 
 
 def normalised(samples: Samples, rate: int) -> Samples:
@@ -48,15 +56,40 @@ def normalised(samples: Samples, rate: int) -> Samples:
     return limit((samples * np.float32(gain)).astype(np.float32))
 
 
-def _weighted(samples: Samples, rate: int) -> NDArray[np.float64]:
-    """Through both filters, as a product of spectra: numpy has no recursive filter, and scipy is 100 MB."""
-    size = len(samples) + rate
-    spectrum = np.fft.rfft(samples, size)
-    z = np.exp(-2j * np.pi * np.arange(len(spectrum)) / size)
+def _block_powers(samples: Samples, rate: int) -> NDArray[np.float64]:
+    """The mean square of the weighted sound, over 400 ms, every 100 ms."""
+    hop = round(_HOP * rate)
+    hops = max(_HOPS, -(-len(samples) // hop))
+    padded = np.pad(samples, (0, hops * hop - len(samples)))
+    powers = np.concatenate(
+        [(piece.reshape(-1, hop) ** 2).mean(axis=1) for piece in _weighted(padded, rate, _PIECE * hop * 10)]
+    )
+    blocks: NDArray[np.float64] = np.convolve(powers, np.full(_HOPS, 1 / _HOPS), mode="valid")
+    return blocks
+
+
+def _weighted(samples: Samples, rate: int, size: int) -> Iterator[NDArray[np.float64]]:
+    """The sound through both filters, in pieces of `size`, each filtered after a second of what is before it.
+
+    A product of spectra: numpy has no recursive filter, and scipy is 100 MB. A second after, these filters
+    have forgotten what was.
+    """
+    response = _response(min(size, len(samples)) + 2 * rate, rate)
+    for start in range(0, len(samples), size):
+        before = min(start, rate)
+        spectrum = np.fft.rfft(samples[start - before : start + size], 2 * len(response) - 2)
+        weighted = np.fft.irfft(spectrum * response)
+        yield weighted[before : before + min(size, len(samples) - start)]
+
+
+def _response(size: int, rate: int) -> NDArray[np.complex128]:
+    """What the filters do to each frequency of a sound of `size` samples, or of one more."""
+    count = size // 2 + 1
+    z = np.exp(-1j * np.pi * np.arange(count) / (count - 1))
+    response = np.ones(count, np.complex128)
     for (b0, b1, b2), (a0, a1, a2) in (_shelf(rate), _high_pass(rate)):
-        spectrum *= (b0 + b1 * z + b2 * z**2) / (a0 + a1 * z + a2 * z**2)
-    weighted: NDArray[np.float64] = np.fft.irfft(spectrum, size)[: len(samples)]
-    return weighted
+        response *= (b0 + b1 * z + b2 * z**2) / (a0 + a1 * z + a2 * z**2)
+    return response
 
 
 _Filter = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -76,16 +109,3 @@ def _high_pass(rate: int) -> _Filter:
     k = np.tan(np.pi * hertz / rate)
     scale = 1 + k / q + k * k
     return (scale, -2 * scale, scale), (scale, 2 * (k * k - 1), 1 - k / q + k * k)
-
-
-def _block_powers(samples: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
-    """The mean square of each 400 ms, every 100 ms; of a shorter sound, of all of it."""
-    total = np.concatenate(([0.0], np.cumsum(samples**2)))
-    block = min(round(_BLOCK * rate), len(samples))
-    starts = np.arange(0, len(total) - block, round(_HOP * rate))
-    powers: NDArray[np.float64] = (total[starts + block] - total[starts]) / max(1, block)
-    return powers
-
-
-def _power_of(lufs: float) -> float:
-    return float(10 ** ((lufs - _OFFSET) / 10))

@@ -20,15 +20,19 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured in one recording, before it was trimmed and its loudness changed."""
+    """What was measured in one recording, before it was trimmed and its loudness changed; goes into JSON."""
 
     seconds: float
     """How long it lasts."""
     speech_seconds: float
     """How much of it is speech."""
+    speech_share: float
+    """The same, 0 to 1."""
     sample_rate: int
     """Hz, of the file."""
     channels: int
+    bandwidth_hz: int
+    """Up to which frequency there is speech."""
     snr_db: float
     """Signal-to-noise ratio: the power of speech over that of the pauses; at most 80."""
     clipping: float
@@ -37,11 +41,6 @@ class Figures:
     """Integrated loudness after ITU-R BS.1770-4."""
     true_peak_dbtp: float
     """The highest level between samples too, after ITU-R BS.1770-4."""
-
-    @property
-    def speech_share(self) -> float:
-        """0 to 1."""
-        return self.speech_seconds / self.seconds
 
 
 @dataclass(frozen=True, slots=True)

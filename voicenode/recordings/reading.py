@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,11 +14,11 @@ import soxr
 
 from voicenode.errors import ErrorCode, RequestError
 from voicenode.recordings.limits import (
+    HIGHEST_RATE,
     LONGEST_SECONDS,
     LOWEST_RATE,
     MOST_BYTES,
     MOST_CHANNELS,
-    MOST_RATE,
     RATE,
     refused,
 )
@@ -42,6 +43,8 @@ _TOP = 0.999
 """The share of the peak that a sample which was cut off reaches; lossy codecs ripple a little."""
 _FLAT = 3
 """Samples in a row at the top, from which on they were cut off."""
+_UNKNOWN_LENGTH = 0x7FFF0000
+"""Bytes, about the most that a header can say, from which on they stand for "until it ends"."""
 _SUBTYPES = {1: "PCM_U8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}
 
 
@@ -101,7 +104,7 @@ def read(source: Source) -> Sound:
             weights, warnings = _mix(source, survey)
             file.seek(0)
             samples, clipping = _decode(file, survey, weights)
-            return Sound(samples, file.samplerate, file.channels, clipping, warnings)
+            return Sound(samples, file.samplerate, file.channels, clipping, _cut_off(source, file) + warnings)
     except soundfile.LibsndfileError as error:
         raise refused(source.name, f"it cannot be read as audio ({error.error_string}); {_KINDS}") from error
     except OSError as error:
@@ -142,12 +145,20 @@ def _decoder(source: Source, stream: BinaryIO) -> soundfile.SoundFile:
 def _check_form(source: Source, file: soundfile.SoundFile) -> None:
     if file.channels > MOST_CHANNELS:
         raise refused(source.name, f"it has {file.channels} channels, and {MOST_CHANNELS} are the most")
-    if not LOWEST_RATE <= file.samplerate <= MOST_RATE:
+    if not LOWEST_RATE <= file.samplerate <= HIGHEST_RATE:
         raise refused(
             source.name,
-            f"its sample rate is {file.samplerate} Hz, and {LOWEST_RATE} to {MOST_RATE} Hz will do; a voice "
-            "over the telephone lacks what makes it recognisable: record it with a microphone",
+            f"its sample rate is {file.samplerate} Hz, and {LOWEST_RATE} to {HIGHEST_RATE} Hz will do; "
+            "record it anew at 24 kHz or more, for what a lower rate has lost does not come back",
         )
+
+
+def _cut_off(source: Source, file: soundfile.SoundFile) -> tuple[str, ...]:
+    """A word about a WAV that is shorter than its header says; what is written as it comes says nothing."""
+    wrong = re.search(r"^data : (\d+) \(should be", file.extra_info, re.MULTILINE)
+    if wrong is None or int(wrong[1]) >= _UNKNOWN_LENGTH:
+        return ()
+    return (f"{source.name} ends before its header says that it does: it was cut off, perhaps.",)
 
 
 def _survey(source: Source, file: soundfile.SoundFile) -> _Survey:
@@ -178,28 +189,22 @@ def _mix(source: Source, survey: _Survey) -> tuple[Samples, tuple[str, ...]]:
     """How much of each channel goes into the mix, and what there is to say about it."""
     power = survey.covariance.diagonal()
     loudest = int(power.argmax())
-    live = power > power[loudest] * 10 ** (_DEAD_DB / 10)
-    weights = live / max(1, live.sum())
+    live = power >= power[loudest] * 10 ** (_DEAD_DB / 10)
+    weights = live / live.sum()
     if weights @ survey.covariance @ weights < _CANCELLED * power[loudest]:
         weights = np.eye(len(power))[loudest]
-    left_out = int((weights == 0).sum())
-    if not power[loudest] or not left_out:
-        return weights.astype(np.float32), ()
+    unused = int((weights == 0).sum())
     warning = (
-        f"{left_out} of {len(power)} channels of {source.name} are not used: silent, or cancelling others."
+        f"{unused} of {len(power)} channels of {source.name} are not used: silent, or cancelling others."
     )
-    return weights.astype(np.float32), (warning,)
+    return weights.astype(np.float32), (warning,) if unused else ()
 
 
 def _decode(file: soundfile.SoundFile, survey: _Survey, weights: Samples) -> tuple[Samples, float]:
     stream = soxr.ResampleStream(file.samplerate, RATE, 1, dtype="float32")
     pieces, clipped = [], 0
     for block in _blocks(file):
-        clipped += (
-            max(_clipped(block[:, i], survey.peaks[i]) for i in np.flatnonzero(weights))
-            if any(weights)
-            else 0
-        )
+        clipped += max(_clipped(block[:, i], survey.peaks[i]) for i in np.flatnonzero(weights))
         pieces.append(stream.resample_chunk(block @ weights))
     pieces.append(stream.resample_chunk(np.zeros(0, np.float32), last=True))
     return np.concatenate(pieces), clipped / survey.frames
@@ -207,6 +212,8 @@ def _decode(file: soundfile.SoundFile, survey: _Survey, weights: Samples) -> tup
 
 def _clipped(samples: Samples, peak: np.float32) -> int:
     """How many samples stand in a row at the top or at the bottom."""
+    if not peak:
+        return 0
     return sum(_in_rows(sign * samples >= _TOP * peak) for sign in (1, -1))
 
 

@@ -173,15 +173,25 @@ def _chunks(engine: TTSEngine[Any], frame: Frame, stop: threading.Event) -> Gene
         yield from engine.synthesize(Segment(**frame.data["segment"]), stop)
 
 
+def serve(connection: socket.socket, engine_path: str) -> NoReturn:
+    """Run an engine for the daemon at the other end of `connection`, and end the process."""
+    status = 1
+    try:
+        Worker(connection, engine_path).run()
+        status = 0
+    except BaseException:  # noqa: BLE001 - the process boundary
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        # Without interpreter shutdown: libraries that hold a GPU are known to hang or crash in it.
+        os._exit(status)
+
+
 def main() -> NoReturn:
     """Run the engine of the command line on the inherited socket."""
     # Where processors are short, the daemon that hands the sound out goes before the engine that makes it.
     os.nice(NICENESS)
-    connection = socket.socket(fileno=int(sys.argv[1]))
-    Worker(connection, sys.argv[2]).run()
-    sys.stderr.flush()
-    # Without interpreter shutdown: libraries that hold a GPU are known to hang or crash in it.
-    os._exit(0)
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
 
 
 if __name__ == "__main__":

@@ -183,6 +183,16 @@ class ThirdToneEngine(ToneEngine):
     )
 
 
+class SixthToneEngine(ToneEngine):
+    info = EngineInfo(
+        name="tone6",
+        description="Spells texts in tones",
+        licence="Apache-2.0",
+        url="https://example.org/tone",
+        memory=100,
+    )
+
+
 class BatchToneEngine(ToneEngine):
     """The same, taking four segments at once."""
 
@@ -207,6 +217,18 @@ class EagerToneEngine(ToneEngine):
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
         return iter(list(super().synthesize(segment, stop)))
+
+
+class LackingToneEngine(ToneEngine):
+    """The same, with a library to import ahead that is not there."""
+
+    imports = ("voicenode_tone_nowhere",)
+
+
+class ThreadingToneEngine(ToneEngine):
+    """The same, with a library to import ahead that starts a thread."""
+
+    imports = ("voicenode_tone_thread",)
 
 
 def sound_of(artefacts: bytes) -> str:
