@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import tone
+from tests.support import recorded, tone
 from tests.support.cloning import HERE, Cloning, cloning, lines, recording
 from tests.support.engines.voicenode_tone import ToneOptions
 from voicenode.cloning import Rules, VoiceLimits
@@ -101,7 +101,7 @@ async def test_a_voice_that_another_node_made_speaks_here(tmp_path: Path) -> Non
 
 async def test_every_engine_that_clones_speaks_in_the_voice(tmp_path: Path) -> None:
     async with cloning(tmp_path, engines=("tone", "tone2")) as node:
-        answer = await node.clone(transcript="The quick brown fox jumps over the lazy dog.")
+        answer = await node.clone(transcript=recorded.WORDS)
         assert answer["engines"] == ["tone", "tone2"]
         by_name = await node.say("Hello", "anna"), await node.say("Hello", "tone2-anna")
         assert await node.say("Hello", "anna", engine="tone2") == by_name[1]

@@ -28,7 +28,7 @@ HERE = Asker(door="wyoming", peer="127.0.0.1:1", address="127.0.0.1")
 
 
 @cache
-def recording(text: str = " ".join(recorded.SENTENCES[:2])) -> bytes:
+def recording(text: str = recorded.WORDS) -> bytes:
     """A WAV file of some seconds, good enough to be cloned."""
     return recorded.file(recorded.spoken(text))
 
@@ -43,8 +43,8 @@ class Cloning:
 
     async def clone(self, name: str = "Anna", sound: bytes | None = None, **data: Any) -> dict[str, Any]:  # noqa: ANN401
         """What is answered to a request."""
-        sound = sound or await asyncio.to_thread(recording)
-        return await self.voices.desk.clone({"name": name, **data}, [Source(sound)], HERE)
+        wav = await asyncio.to_thread(recording) if sound is None else sound
+        return await self.voices.desk.clone({"name": name, **data}, [Source(wav)], HERE)
 
     async def say(self, text: str, voice: str | None = None, engine: str | None = None) -> str:
         """What is heard, in the letters of the tone engine; a cloned voice begins with its recording."""

@@ -8,6 +8,7 @@ import itertools
 import logging
 import socket
 import sys
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -130,7 +131,7 @@ class EngineProcess:
         """
         frame = Frame("clone", {"recordings": list(recordings), "transcript": transcript})
         # An engine that computes this can give no sign of life, and may have to load networks for it.
-        async with contextlib.aclosing(self._run(frame, self.spec.load_timeout)) as chunks:
+        async with aclosing(self._run(frame, self.spec.load_timeout)) as chunks:
             return b"".join([chunk async for chunk in chunks])
 
     async def _run(self, request: Frame, silent_timeout: float) -> AsyncGenerator[bytes]:
