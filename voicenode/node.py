@@ -71,8 +71,8 @@ class Node:
         await self._ending.enter_async_context(
             self._processor.quality.following(self._shared, self._show_qualities)
         )
-        await self._ending.enter_async_context(self._voices.open())
         self._check_voice_quality()
+        await self._ending.enter_async_context(self._voices.open())
         await self._runtime.load()
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
         self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))
