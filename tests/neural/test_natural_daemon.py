@@ -18,7 +18,8 @@ pytest.importorskip("f5_tts")
 from wyoming.client import AsyncClient
 from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeVoice
 
-from tests.support.daemon import LIMIT, Daemon, daemon, eventually, hear, say
+from tests.support.daemon import Daemon, daemon, eventually, hear, say
+from tests.support.limits import LIMIT
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Peer
 from tests.support.natural import VOICES, Checkpoints, engines, fork_servers, rests
@@ -145,7 +146,7 @@ async def test_low_vram_is_switched_over_mqtt(node: Daemon, peer: Peer) -> None:
 async def test_what_engines_take_of_memory_is_told(node: Daemon, peer: Peer) -> None:
     await ask(peer, "load", engine="xtts")
     async with asyncio.timeout(LIMIT):
-        while "memory_mib" not in (told := (await health())["xtts"]):
+        while "memory_mib" not in (told := (await health())["xtts"]):  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.2)
     assert told["memory_mib"] > 100
     assert told["prewarmed_mib"] > 100
