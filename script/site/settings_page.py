@@ -68,12 +68,13 @@ def engine_docs(name: str, path: str) -> Iterator[tuple[str, str]]:
 
 def render() -> str:
     """The page."""
-    engines = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["voicenode.engines"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    engines = project["entry-points"]["voicenode.engines"]
     docs = dict(section_docs(Settings))
     for name, path in engines.items():
         docs |= engine_docs(name, path)
-    computed = {"data_dir": None, "text.lexicon": "/lexicon"}
-    defaults = {**load(Path("/dev/null"), computed, {}, engines).values, "data_dir": None, "text.lexicon": None}
+    of_this_machine = {"data_dir": None, "text.lexicon": None}
+    defaults = {**load(Path("/dev/null"), {}, {}, engines).values, **of_this_machine}
     return "\n".join([HEAD, *_page(docs, defaults)])
 
 
