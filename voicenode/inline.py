@@ -34,7 +34,7 @@ def speak(loaded: LoadedSettings, request: SynthesisRequest) -> AbstractAsyncCon
     """
     engines = create_engines(loaded)
     pool = cast("EnginePool", _InlinePool(engines))  # in what the processor asks of it
-    return build_processor(loaded.settings, engines, pool).speak(request)
+    return build_processor(loaded, engines, pool).speak(request)
 
 
 class _InlinePool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__
 from voicenode.cast import FallbackRules
+from voicenode.doctor.requirements import not_installed
 from voicenode.errors import EngineError, ErrorCode, SetupError
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
@@ -20,7 +21,7 @@ from voicenode.workers.process import EngineSpec
 from voicenode.workers.registry import engine_class, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from voicenode.engine import TTSEngine
@@ -78,16 +79,18 @@ def _options(settings: Settings, engine: str, options: Any) -> Any:  # noqa: ANN
 
 
 def build_processor(
-    settings: Settings, engines: Mapping[str, TTSEngine[Any]], pool: EnginePool
+    loaded: LoadedSettings, engines: Mapping[str, TTSEngine[Any]], pool: EnginePool
 ) -> VoiceProcessor:
     """The path from requests to speech, with `pool` to run the engines.
 
     Raises:
         SetupError: the settings name a voice that there is not.
     """
-    voices, unavailable = _voices(engines)
+    settings = loaded.settings
+    voices, unavailable = _voices(settings, engines)
+    unavailable |= {name: str(error) for name, error in loaded.unavailable.items()}
     catalogue = Catalogue(
-        voices,
+        _with_quality(voices, settings.voice_quality),
         settings.default_voice,
         settings.language_voices,
         settings.aliases,
@@ -109,16 +112,33 @@ def build_processor(
     )
 
 
-def _voices(engines: Mapping[str, TTSEngine[Any]]) -> tuple[list[Voice], dict[str, str]]:
+def _voices(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> tuple[list[Voice], dict[str, str]]:
     """The voices of all engines that have what they need, and what each of the others lacks."""
     voices: list[Voice] = []
     unavailable: dict[str, str] = {}
     for name, engine in engines.items():
+        if settings.engines[name].python is None and (missing := not_installed(name)):
+            unavailable[name] = missing
+            continue
         try:
             voices += [Voice.of_engine(name, voice) for voice in engine.voices()]
         except EngineError as error:
             unavailable[name] = str(error)
     return voices, unavailable
+
+
+def _with_quality(voices: Iterable[Voice], chosen: Mapping[str, str]) -> list[Voice]:
+    """The voices, each with the quality profile in which it is to speak by default.
+
+    Raises:
+        SetupError: one is named that there is not.
+    """
+    known = {voice.name.casefold(): voice for voice in voices}
+    for name, quality in chosen.items():
+        if name.casefold() not in known:
+            raise SetupError(ErrorCode.BAD_SETTINGS, f"voice_quality.{name}: there is no voice of this name")
+        known[name.casefold()] = replace(known[name.casefold()], quality=quality)
+    return list(known.values())
 
 
 def build_quality(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> QualityProfiles:
@@ -189,6 +209,7 @@ def _specs(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> list[En
             info=engine.info,
             path=paths[name],
             options=asdict(engine.options),
+            device=getattr(engine.options, "device", "auto"),
             python=str(chosen.python) if chosen.python else None,
             load_timeout=chosen.load_timeout,
             silent_timeout=chosen.silent_timeout,

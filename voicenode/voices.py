@@ -175,6 +175,12 @@ class Catalogue:
         """The voice of this name or alias, or `<voice>-<language>` of a multilingual one, if there is one."""
         return self._by_name.get(name.casefold()) or self._of_language(name.casefold())
 
+    def explain(self, engine: str) -> None:
+        """Raise EngineError if this engine would be offered, but for what it lacks."""
+        if engine in self.unavailable:
+            what = f"engine '{engine}' is not available: {self.unavailable[engine]}"
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
+
     def speaker_of(self, language: str, engine: str) -> Voice | None:
         """The voice of an engine that speaks a language by default, if one does."""
         voices = [voice for voice in self._unnamed if voice.engine == engine]
@@ -199,7 +205,7 @@ class Catalogue:
     def _named(self, name: str) -> Voice:
         voice = self.find(name)
         if voice is None:
-            self._explain(name.casefold().partition("-")[0])
+            self.explain(name.casefold().partition("-")[0])
             raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, list(self._by_name))
         return voice
 
@@ -236,16 +242,10 @@ class Catalogue:
     def _of_engine(self, engine: str) -> Sequence[Voice]:
         voices = [voice for voice in self._unnamed if voice.engine == engine]
         if not voices:
-            self._explain(engine)
+            self.explain(engine)
             engines = sorted({voice.engine for voice in self._voices})
             raise unknown(ErrorCode.UNKNOWN_ENGINE, "engine", engine, engines)
         return voices
-
-    def _explain(self, engine: str) -> None:
-        """Raise EngineError if this engine would be offered, but for what it lacks."""
-        if engine in self.unavailable:
-            what = f"engine '{engine}' is not available: {self.unavailable[engine]}"
-            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
 
     def _configured(self, setting: str, name: str) -> Voice:
         try:

@@ -58,14 +58,15 @@ class F5Engine(TTSEngine[F5Options]):
         """The examples of F5-TTS, and the recordings in `voices_dir`.
 
         Raises:
-            EngineError: F5-TTS is not installed, or there is no such folder.
+            EngineError: F5-TTS is not installed, its model is not there, or there is no such folder.
         """
-        return [self._engine_voice(recording) for recording in self._recordings()]
+        voices = [self._engine_voice(recording) for recording in self._recordings()]
+        self._files()
+        return voices
 
     def check(self) -> None:
         self.voices()
         _model_type()
-        self._files()
 
     def load(self) -> PcmFormat:
         self._by_id = {recording.id: recording for recording in self._recordings()}

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.machine import Machine, booted, debian, what_is_missing
+from tests.support.wheels import wheels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[2]
 UNIT = "voicenode.service"
 EXPOSURE = 1.5
 
@@ -44,24 +42,6 @@ def service(machine: Machine) -> Machine:
     """The machine, its service running anew."""
     machine.run(f"systemctl daemon-reload; systemctl reset-failed {UNIT}; systemctl restart {UNIT}")
     return machine
-
-
-def wheels(folder: Path) -> Path:
-    """Wheels of this voicenode and of all that it needs, for Debian's Python."""
-    made = folder / "wheels"
-    build = [sys.executable, "-m", "uv", "build", "--quiet", "--wheel", "--out-dir", str(made), str(ROOT)]
-    subprocess.run(build, check=True)
-    download = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(made)]
-    only = [
-        "--only-binary",
-        ":all:",
-        "--python-version",
-        "3.11",
-        "--constraint",
-        str(ROOT / "constraints.txt"),
-    ]
-    subprocess.run([*download, *only, *map(str, made.glob("voicenode-*.whl"))], check=True)
-    return made
 
 
 def shown(machine: Machine, *properties: str) -> dict[str, str]:

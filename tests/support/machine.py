@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MIRROR = "http://deb.debian.org/debian"
@@ -22,30 +22,25 @@ LIMIT = 120.0
 """Seconds within which a machine boots, or a command in it ends."""
 
 
-def what_is_missing() -> str | None:
-    """Why no machine can be booted here; None where one can."""
+NEEDED = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "nsenter": "util-linux"}
+
+
+def what_is_missing(needed: Mapping[str, str] = NEEDED) -> str | None:
+    """What to do before the needed programs (name -> Debian's package) can be used; None for nothing."""
     if os.geteuid() != 0:
-        return "booting a machine takes root"
-    missing = [name for name in ("debootstrap", "systemd-nspawn", "nsenter") if not shutil.which(name)]
-    return (
-        f"missing: {', '.join(missing)}; apt-get install debootstrap systemd-container" if missing else None
-    )
+        return "this takes root"
+    missing = [package for name, package in needed.items() if not shutil.which(name)]
+    return f"missing here; apt-get install {' '.join(missing)}" if missing else None
 
 
-def debian(folder: Path) -> Path:
-    """The files of a Debian 12 below `folder`; made once, in a few minutes."""
-    tree = folder / "bookworm"
+def debian(folder: Path, packages: str = PACKAGES) -> Path:
+    """The files of a Debian 12 below `folder`, the smallest one with `packages`; made once, in minutes."""
+    tree = folder / ("bookworm" if packages else "slim")
     if not tree.exists():
-        making = folder / "bookworm.making"
+        making = folder / f"{tree.name}.making"
         shutil.rmtree(making, ignore_errors=True)
-        command = [
-            "debootstrap",
-            "--variant=minbase",
-            f"--include={PACKAGES}",
-            "bookworm",
-            str(making),
-            MIRROR,
-        ]
+        include = [f"--include={packages}"] if packages else []
+        command = ["debootstrap", "--variant=minbase", *include, "bookworm", str(making), MIRROR]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=900)
         making.rename(tree)
     return tree

@@ -12,6 +12,7 @@ from tests.support.engines.voicenode_tone import (
     BatchToneEngine,
     EagerToneEngine,
     SecondToneEngine,
+    SixthToneEngine,
     ThirdToneEngine,
     ToneEngine,
     ToneOptions,
@@ -28,7 +29,14 @@ ENGINES = Path(__file__).with_name("engines")
 
 CLASSES = {
     engine.info.name: engine
-    for engine in (ToneEngine, SecondToneEngine, ThirdToneEngine, BatchToneEngine, EagerToneEngine)
+    for engine in (
+        ToneEngine,
+        SecondToneEngine,
+        ThirdToneEngine,
+        BatchToneEngine,
+        EagerToneEngine,
+        SixthToneEngine,
+    )
 }
 
 

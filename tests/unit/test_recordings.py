@@ -105,7 +105,7 @@ def test_a_bad_recording_is_refused_with_the_figures(make: Make, told: str) -> N
         (lambda: file(np.clip(3 * spoken(), -1, 1)), r"overdriven in places: 0\.\d\d% of it"),
         (lambda: file(np.concatenate([silence(8), spoken()])), r"speech only for 3\d% of its time"),
         (lambda: file(soxr.resample(dull(), RATE, 16000), 16000), r"dull: there is nothing above 5\d\d\d Hz"),
-        (lambda: file(spoken()), r"only 4\.\d seconds of speech"),
+        (lambda: file(spoken()), r"only \d\.\d seconds of speech"),
     ],
     ids=["noisy", "clipped", "pauses", "dull", "short"],
 )

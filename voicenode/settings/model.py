@@ -177,7 +177,7 @@ class PoolSettings(Section):
     idle_timeout: IdleSeconds = 300
     """Seconds until an engine without work ends; 0 for at once, -1 for never."""
     memory: Annotated[int, Ge(1)] | None = None
-    """MiB of device memory that all engines together may take; null for no bound."""
+    """MiB of device memory that all engines together may take; null for what is free there."""
     prewarm_imports: bool | None = None
     """Whether libraries of engines stay imported, to wake them quickly; null for where 4 GiB are free."""
     low_vram: bool = False
@@ -230,6 +230,8 @@ class Settings(Section):
     """The engine whose voice speaks when no voice is named; null for that of default_voice."""
     default_quality: dict[Name, Name] = {}
     """The quality profile in which an engine speaks unless asked otherwise, such as xtts: xtts_stable."""
+    voice_quality: dict[Name, Name] = {}
+    """The quality profile in which a voice speaks unless asked otherwise, such as xtts-anna: xtts_stable."""
     language_voices: dict[Name, Name] = {}
     """The voice of a language where the text's language decides, such as de: espeak-de."""
     aliases: dict[Name, Name] = {}

@@ -48,6 +48,8 @@ class Spawned:
                 pass_fds=[fd],
                 # A Ctrl-C in the terminal is for the daemon, which still lets the engine finish its sentence.
                 start_new_session=True,
+                # NVML counts GPUs in this order, so that what the node measures is the device that is used.
+                env={"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ},
             )
         )  # fmt: skip
 

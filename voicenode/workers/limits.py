@@ -14,6 +14,6 @@ class PoolLimits:
     idle_timeout: float = 300.0
     """Seconds after the last request until an engine's process ends; 0: at once, -1: never."""
     memory: int | None = None
-    """Bytes of device memory that all engines together may need; None: no bound."""
+    """Bytes of device memory that all engines together may need; None: what is free on a device."""
     low_vram: bool = False
     """Only one engine that needs device memory at a time, and none that has nothing to do."""

@@ -15,6 +15,8 @@ from voicenode.workers.child import Spawned
 from voicenode.workers.forkserver import PACKET, READY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from voicenode.workers.child import Child
     from voicenode.workers.process import EngineSpec
 
@@ -35,10 +37,11 @@ class ForkServerError(Exception):
 
 
 class Prewarmed:
-    """Keeps one engine's fork server running, from `start` to `close`."""
+    """Keeps one engine's fork server running, from `start` to `close`; `begun` is told when it is ready."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec, begun: Callable[[], None]) -> None:
         self._spec = spec
+        self._begun = begun
         self._server: _Server | None = None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -110,6 +113,7 @@ class Prewarmed:
                 await server.ready()
                 _log.info("engine %s: its libraries are imported (pid %d)", name, process.pid)
                 self._server = server
+                self._begun()
                 await process.wait()
                 _log.warning("engine %s: its fork server died and is started again", name)
             finally:

@@ -42,6 +42,8 @@ class EngineSpec:
     path: str
     """Where the engine's class is: `module:Class`."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    """Where the engine computes, as its settings name it."""
     python: str | None = None
     """The interpreter of the engine's process; None: this one."""
     load_timeout: float = 120.0
@@ -50,6 +52,11 @@ class EngineSpec:
     """Seconds without a frame of any kind until a speaking engine is given up."""
     prewarm_imports: bool | None = False
     """Whether its libraries are imported ahead; None: where there is memory enough."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it needs on a device which engines share; 0 for one that computes on the processor."""
+        return 0 if self.device == "cpu" else self.info.memory
 
 
 class EngineDiedError(EngineError):

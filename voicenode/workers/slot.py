@@ -14,7 +14,7 @@ from voicenode.workers.process import EngineProcess
 from voicenode.workers.turns import TurnQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from voicenode.workers.pool import EnginePool
     from voicenode.workers.process import EngineSpec
@@ -31,6 +31,8 @@ class EngineState:
     pid: int | None
     waiting: int
     """Segments that wait for their turn."""
+    needs: int = 0
+    """Bytes of device memory that it needs when it is loaded."""
     starts: int = 0
     """How often a process was loaded since the node began."""
     losses: int = 0
@@ -39,6 +41,12 @@ class EngineState:
     """Why it could not be loaded, if the last try failed."""
     prewarmed: int | None = None
     """The process that has its libraries imported, once it has."""
+    resident: int | None = None
+    """Bytes of the machine's memory that its process takes, if it has one and they were counted yet."""
+    prewarmed_resident: int | None = None
+    """The same of the process that has its libraries imported."""
+    vram: int | None = None
+    """Bytes of device memory that its process takes; None where nobody knows, or it computes elsewhere."""
 
 
 class Slot:
@@ -50,10 +58,10 @@ class Slot:
         self.holders = 0
         self.last_used = 0.0
         self._pool = pool
-        self._prewarmed = Prewarmed(spec)
+        self._prewarmed = Prewarmed(spec, pool.footprint.watch)
         self._process: EngineProcess | None = None
         self._loading: asyncio.Task[EngineProcess] | None = None
-        self._starting = False
+        self.starting = False
         self._idle: asyncio.TimerHandle | None = None
         self._starts = 0
         self._ended = 0
@@ -67,11 +75,11 @@ class Slot:
     @property
     def occupied(self) -> bool:
         """Whether the engine has memory on the device, or is about to."""
-        return self.alive or self._starting
+        return self.alive or self.starting
 
     @property
     def busy(self) -> bool:
-        return self._starting or self.queue.running > 0
+        return self.starting or self.queue.running > 0
 
     def state(self) -> EngineState:
         pid = self._process.pid if self._process is not None and self.alive else None
@@ -81,16 +89,26 @@ class Slot:
             )
         else:
             what = "loading" if self._loading is not None else "unloaded"
+        footprint = self._pool.footprint
         return EngineState(
             name=self.spec.info.name,
             state=what,
             pid=pid,
             waiting=self.queue.waiting,
+            needs=self.spec.memory,
             starts=self._starts,
             losses=self._starts - self._ended - self.alive,
             error=self._error,
             prewarmed=self._prewarmed.pid,
+            resident=footprint.resident(pid),
+            prewarmed_resident=footprint.resident(self._prewarmed.pid),
+            vram=footprint.vram(pid) if pid is not None and self.spec.memory else None,
         )
+
+    def pids(self) -> Mapping[int, bool]:
+        """Its processes, each with whether it may have memory of a GPU."""
+        own = {self._process.pid: self.spec.memory > 0} if self._process is not None and self.alive else {}
+        return own if self._prewarmed.pid is None else {**own, self._prewarmed.pid: False}
 
     @contextmanager
     def held(self, keep_alive: float | None = None) -> Iterator[None]:
@@ -152,17 +170,19 @@ class Slot:
 
     async def _load(self) -> EngineProcess:
         await self._pool.make_room(self)
-        self._starting = True
+        self.starting = True
         try:
             begun = asyncio.get_running_loop().time()
             self._process = await EngineProcess.start(self.spec, self._prewarmed)
             self._starts += 1
             self._error = None
+            self._pool.footprint.watch()
             took = asyncio.get_running_loop().time() - begun
             _log.info("engine %s is loaded (%.2f s, pid %d)", self.spec.info.name, took, self._process.pid)
             return self._process
         finally:
-            self._starting = False
+            self.starting = False
+            self._pool.note_change()
 
     def _note_loaded(self, loading: asyncio.Task[EngineProcess]) -> None:
         self._loading = None

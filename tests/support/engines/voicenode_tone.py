@@ -147,6 +147,16 @@ class ThirdToneEngine(ToneEngine):
     )
 
 
+class SixthToneEngine(ToneEngine):
+    info = EngineInfo(
+        name="tone6",
+        description="Spells texts in tones",
+        licence="Apache-2.0",
+        url="https://example.org/tone",
+        memory=100,
+    )
+
+
 class BatchToneEngine(ToneEngine):
     """The same, taking four segments at once."""
 
