@@ -46,6 +46,10 @@ _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
 """IANA's ports for MQTT and for MQTT over TLS."""
 
 
+SHARED = ("voices", "quality")
+"""The collections that nodes share; all others are each node's own."""
+
+
 def own_store(settings: Settings) -> Store:
     """What this node alone remembers: its jobs, and what clients changed."""
     return FileStore(settings.data_dir / STORE_FOLDER)
