@@ -25,13 +25,14 @@ HEAD = """\
 
 <!-- Made by `script/docs` of the settings' own classes: change those, and run it. -->
 
-Every key, its default and what it means. Your own file holds only what you change: `~/.config/voicenode/voicenode.yaml`
-or `/etc/voicenode/voicenode.yaml`, or the one that `--config` or `VOICENODE_CONFIG` names. The environment wins over
-it: `VOICENODE_LOG__LEVEL=debug` is `log.level`, and lists and maps are written as JSON there. What is secret stands in
-`secrets.yaml` beside the file, as `!secret NAME`.
+Every key, its default and what it means. Your own file holds only what you change:
+`~/.config/voicenode/voicenode.yaml` or `/etc/voicenode/voicenode.yaml`, or the one that `--config` or
+`VOICENODE_CONFIG` names. The environment wins over it: `VOICENODE_LOG__LEVEL=debug` is `log.level`, and
+lists and maps are written as JSON there. What is secret stands in `secrets.yaml` beside the file, as
+`!secret NAME`.
 
-`voicenode check-config` tells what holds on your machine, and where each value comes from. A key that does not exist is
-an error, which also tells of a file that was written for a later version.
+`voicenode check-config` tells what holds on your machine, and where each value comes from. A key that does
+not exist is an error, which also tells of a file that was written for a later version.
 """
 
 

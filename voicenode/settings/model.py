@@ -247,6 +247,8 @@ class EngineSettings(Section):
 class Settings(Section):
     """All settings of a node."""
 
+    settings_version: Annotated[int, Ge(1), Le(1)] = 1
+    """The version of the layout of these settings; another one is written for another voicenode."""
     name: Name = "voicenode"
     """The name that Home Assistant shows."""
     data_dir: LocalPath = Path("/var/lib/voicenode")
