@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.support.command import LIMIT, CommandLine
+from tests.support.command import CommandLine
+from tests.support.limits import LIMIT
 from tests.support.ports import free_port
 from tests.support.stock import CHARACTER, RATE, Stock, StockHandler, running
 from voicenode.stores.file import FileStore

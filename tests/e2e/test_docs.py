@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(180)  # the first set-up may have to download
-
 README, PROTOCOL = ROOT / "README.md", ROOT / "docs/protocol.md"
 COMMANDS = blocks("sh", "console")
 FIRST = next(block for block in COMMANDS if block.path == README)

@@ -14,8 +14,6 @@ from tests.support.checkout import ROOT, copy_checkout
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
-pytestmark = pytest.mark.timeout(180)  # the first set-up may have to download
-
 PROGRAM = """
 import os, signal, sys
 def main():

@@ -72,7 +72,7 @@ async def is_unharmed(peer: Peer, running: Running) -> None:
         ('{"text": "hi", "transaction": "#"}', "bad-request", "cannot stand in a topic"),
         ('{"text": "hi", "transaction": "a\\u0000"}', "bad-request", "cannot stand in a topic"),
         ('{"text": "hi", "transaction": ""}', "bad-request", "it is empty"),
-        ('{"text": "hi", "transaction": 7}', "bad-request", "transaction must be a string"),
+        ('{"text": "hi", "transaction": 7}', "bad-request", "transaction must be a string, not 7"),
         ('{"text": "hi", "voice": "nobody"}', "unknown-voice", "nobody"),
         ('{"text": "hi", "engine": "steam"}', "unknown-engine", "steam"),
         ('{"text": "hi", "deliver": "play"}', "bad-request", "not set up"),
@@ -88,7 +88,13 @@ async def test_a_wrong_request_is_answered_with_a_code(
     assert set(said) == {"status", "transaction", "data", "error", "code"}
     assert (said["status"], said["code"], said["data"]) == ("error", code, {})
     assert words in said["error"]
+    assert running.controls.errors == [code]
     await is_unharmed(peer, running)
+
+
+async def test_a_transaction_that_is_refused_comes_back(peer: Peer, running: Running) -> None:
+    said = await answer(peer, running, "voices", '{"transaction": "a/b"}')
+    assert (said["code"], said["transaction"]) == ("bad-request", "a/b")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.limits import LIMIT
 from tests.support.mosquitto import Mosquitto
-from tests.support.mqtt import LIMIT, RETRY, Peer, address, properties
+from tests.support.mqtt import RETRY, Peer, address, properties
 from tests.support.mqtt_proxy import Fate, Proxy
 from tests.support.ports import free_port
 from voicenode.transports.mqtt.client import Client

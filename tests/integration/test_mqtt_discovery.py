@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support import ha_schema, tone
+from tests.support.limits import LIMIT
 from tests.support.mosquitto import Mosquitto
-from tests.support.mqtt import LIMIT, Peer, Running, address, node
+from tests.support.mqtt import Peer, Running, address, node
 from voicenode.errors import VoiceServiceError
 from voicenode.transports.mqtt.discovery import Discovery
 from voicenode.transports.mqtt.removal import remove

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions, spell
+from tests.support.limits import LIMIT
 from tests.support.nvml import FakeNvml
 from voicenode.engine import Segment
 from voicenode.errors import BusyError, EngineError, ErrorCode, RequestError, VoiceServiceError
@@ -65,7 +66,7 @@ def pid(pool: EnginePool) -> int | None:
 
 async def ended(process_id: int) -> None:
     """Wait until a process is gone."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         while _lives(process_id):  # noqa: ASYNC110 - the kernel offers no event for a stranger
             await asyncio.sleep(0.005)
 
@@ -153,7 +154,7 @@ async def test_a_process_ends_itself_after_an_error_of_cuda() -> None:
 
 
 async def test_a_silent_engine_is_ended_and_the_next_request_spoken() -> None:
-    async with tone.pool(tone.spec(silent_timeout=0.3)) as pool:
+    async with tone.pool(tone.spec(silent_timeout=1)) as pool:
         with pytest.raises(EngineError) as raised:
             await say(pool, "deaf")
         assert raised.value.code == ErrorCode.ENGINE_LOST
@@ -161,9 +162,9 @@ async def test_a_silent_engine_is_ended_and_the_next_request_spoken() -> None:
 
 
 async def test_an_engine_that_reports_progress_is_not_silent() -> None:
-    async with tone.pool(tone.spec(silent_timeout=0.3)) as pool, pool.hold("tone") as turns:
+    async with tone.pool(tone.spec(silent_timeout=1)) as pool, pool.hold("tone") as turns:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.8):
+            async with asyncio.timeout(1.5):
                 await speak(turns, "progress")
 
 
@@ -318,7 +319,7 @@ async def test_more_than_allowed_do_not_wait() -> None:
 
 
 async def test_a_first_turn_is_not_waited_for_longer_than_allowed() -> None:
-    async with tone.pool(wait_timeout=0.1) as pool, pool.hold("tone") as turns:
+    async with tone.pool(wait_timeout=0.5) as pool, pool.hold("tone") as turns:
         async with aclosing(turns.synthesize(segment("first hang"))) as chunks:
             await anext(chunks)
             with pytest.raises(BusyError):
@@ -327,8 +328,8 @@ async def test_a_first_turn_is_not_waited_for_longer_than_allowed() -> None:
 
 
 async def test_a_slow_load_is_not_waiting() -> None:
-    slow = tone.spec(options=ToneOptions(load_seconds=0.5))
-    async with tone.pool(slow, wait_timeout=0.1) as pool:
+    slow = tone.spec(options=ToneOptions(load_seconds=1))
+    async with tone.pool(slow, wait_timeout=0.5) as pool:
         assert list(await asyncio.gather(say(pool, "a"), say(pool, "b"))) == ["a", "b"]
 
 

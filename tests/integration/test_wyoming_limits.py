@@ -45,7 +45,7 @@ async def test_a_client_that_stops_in_the_midst_of_a_message_is_closed_quietly()
 
 
 async def test_a_client_that_never_ends_its_text_is_closed() -> None:
-    async with serving(idle_timeout=0.05) as door, door.client() as client:
+    async with serving(idle_timeout=0.5) as door, door.client() as client:
         await client.say("synthesize-start")
         await client.say("synthesize-chunk", text="a")
         assert types(await client.hear_end()) == ["audio-start", "audio-chunk"]
@@ -53,7 +53,7 @@ async def test_a_client_that_never_ends_its_text_is_closed() -> None:
 
 
 async def test_a_client_that_is_waiting_for_its_answer_is_not_idle() -> None:
-    async with serving(idle_timeout=0.05) as door, door.client() as client, door.client() as other:
+    async with serving(idle_timeout=0.5) as door, door.client() as client, door.client() as other:
         await client.say("synthesize", text="?a")
         await door.processor.started.wait()
         assert await other.hear_end() == []  # more than the timeout has passed

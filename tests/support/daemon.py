@@ -21,6 +21,7 @@ from wyoming.audio import AudioChunk
 from wyoming.client import AsyncClient
 from wyoming.tts import Synthesize, SynthesizeVoice
 
+from tests.support.limits import LIMIT
 from tests.support.tone import python_path
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     from wyoming.event import Event
 
-LIMIT = 30.0
-"""Seconds within which a daemon on a busy machine says or does what it is waited for."""
 
 COMPLAINTS = re.compile(
     "Traceback|never retrieved|nobody foresaw|was destroyed|Exception (ignored|in callback)|never awaited"

@@ -33,5 +33,7 @@ class Node:
     """Change some, null for what the file says; all of them as they are then."""
     cancel_live: Callable[[], Awaitable[int]]
     """End every live request of every transport, and what is played; how many there were."""
+    note_error: Callable[[str], None]
+    """Is told the code of each error with which a request is refused."""
     url_of: Callable[[str], str | None]
     """Where the audio file of this name can be had; None where no file can."""

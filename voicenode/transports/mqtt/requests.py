@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
 from voicenode.jobs import JobRequest, JobState
 from voicenode.transports.mqtt import views
-from voicenode.transports.mqtt.messages import Answer, Reply, check_keys, parse, take_transaction
+from voicenode.transports.mqtt.messages import (
+    Answer,
+    Reply,
+    check_keys,
+    parse,
+    repeatable_transaction,
+    take_transaction,
+)
 from voicenode.transports.mqtt.problems import Problems
 
 if TYPE_CHECKING:
@@ -81,6 +88,7 @@ class Requests:
         reply = Reply.to(message, shared=shared)
         try:
             data = parse(message.payload, _PLAIN.get(name))
+            reply = replace(reply, transaction=repeatable_transaction(data))
             reply = replace(reply, transaction=take_transaction(data))
             await self._in_order(name)
             if name == "synthesize":
@@ -90,9 +98,11 @@ class Requests:
             answer = Answer("ok", await self._actions[name](data))
         except VoiceServiceError as error:
             answer = Answer.failed(error)
+            self._node.note_error(error.code)
             self._problems.report(f"MQTT: {message.topic}: {error}", kind=f"{message.topic} {error.code}")
         except Exception:  # noqa: BLE001 - the boundary: whoever asked gets an answer
             _log.exception("MQTT: a request on %s failed for a reason nobody foresaw", message.topic)
+            self._node.note_error(ErrorCode.INTERNAL)
             answer = Answer.failed(
                 VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
             )
