@@ -109,7 +109,8 @@ class Answers:
             )
             return False
         finally:
-            self._report(answer, outcome)
+            # The cut ends the conversation, and that may come before the engine has been freed.
+            self._report(answer, self._out.stalled or outcome)
         return True
 
     async def _speak(self, answer: Answer) -> None:
