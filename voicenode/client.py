@@ -41,6 +41,7 @@ class Utterance:
     voice: str | None = None
     speaker: str | None = None
     language: str | None = None
+    quality: str | None = None
     ssml: bool = False
 
 
@@ -246,7 +247,10 @@ def _manner(utterance: Utterance) -> dict[str, Any]:
     """Everything but the text; the stock library ignores a language beside a name, and so it does no harm."""
     voice = {"name": utterance.voice, "speaker": utterance.speaker, "language": utterance.language}
     named = {key: value for key, value in voice.items() if value}
-    return ({"voice": named} if named else {}) | ({"text_format": "ssml"} if utterance.ssml else {})
+    manner: dict[str, Any] = {"voice": named} if named else {}
+    if utterance.quality:
+        manner["quality"] = utterance.quality
+    return manner | ({"text_format": "ssml"} if utterance.ssml else {})
 
 
 async def _pieces(text: str | AsyncIterable[str]) -> AsyncIterator[str]:

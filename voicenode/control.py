@@ -129,8 +129,10 @@ class Control:
     def adjustables(self) -> Mapping[str, Adjustable]:
         """The settings that may be changed while the node runs, by their names for clients."""
         catalogue, limits = self._processor.catalogue, self._pool.limits
+        quality = self._processor.quality.configured(catalogue.default.engine)
         adjustables = {
             "default_voice": Adjustable(catalogue.default.name, self._set_default_voice),
+            "default_quality": Adjustable(quality, self._set_default_quality),
             "idle_timeout_s": Adjustable(limits.idle_timeout, self._set_idle_timeout),
         }
         if self._on_device():
@@ -141,6 +143,12 @@ class Control:
         if not isinstance(name, str):
             raise RequestError(ErrorCode.BAD_REQUEST, f"default_voice is a voice's name, not {name!r:.40}")
         self._processor.catalogue.set_default(name)
+
+    def _set_default_quality(self, name: object) -> None:
+        if not (name is None or isinstance(name, str)):
+            what = f"default_quality is a quality profile's name, not {name!r:.40}"
+            raise RequestError(ErrorCode.BAD_REQUEST, what)
+        self._processor.quality.prefer(name)
 
     def _set_idle_timeout(self, seconds: object) -> None:
         number = isinstance(seconds, int | float) and not isinstance(seconds, bool)

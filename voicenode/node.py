@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__, parts
 from voicenode.control import Control
+from voicenode.errors import ErrorCode, RequestError, SetupError
 from voicenode.lan import LanAddress
 from voicenode.runtime import RuntimeSettings
 from voicenode.sockets import host_and_port
@@ -69,6 +70,7 @@ class Node:
         await self._ending.enter_async_context(
             self._processor.quality.following(self._shared, self._show_qualities)
         )
+        self._check_voice_quality()
         await self._runtime.load()
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
         self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))
@@ -78,6 +80,14 @@ class Node:
             await self._start_http()
         if mqtt:
             await self._start_mqtt()
+
+    def _check_voice_quality(self) -> None:
+        """Raise SetupError where a voice is to speak in a quality profile that its engine has not."""
+        for voice in self._processor.catalogue:
+            try:
+                self._processor.quality.resolve(voice.engine, voice.quality)
+            except RequestError as error:
+                raise SetupError(ErrorCode.BAD_SETTINGS, f"voice_quality.{voice.name}: {error}") from error
 
     def _show_qualities(self) -> None:
         """Voices without speakers of their own show the quality profiles that there are now."""
@@ -205,6 +215,7 @@ class Node:
             "engines": engines,
             "wyoming": self._wyoming_uris(),
             "http": self._base_url(),
+            "qualities": [profile.name for profile in self._processor.quality],
             "limits": {"max_chars": self._settings.text.max_chars},
         }
 

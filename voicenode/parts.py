@@ -21,7 +21,7 @@ from voicenode.workers.process import EngineSpec
 from voicenode.workers.registry import engine_class, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from voicenode.engine import TTSEngine
@@ -86,7 +86,7 @@ def build_processor(
     voices, unavailable = _voices(settings, engines)
     unavailable |= {name: str(error) for name, error in loaded.unavailable.items()}
     catalogue = Catalogue(
-        voices,
+        _with_quality(voices, settings.voice_quality),
         settings.default_voice,
         settings.language_voices,
         settings.aliases,
@@ -121,6 +121,20 @@ def _voices(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> tuple[
         except EngineError as error:
             unavailable[name] = str(error)
     return voices, unavailable
+
+
+def _with_quality(voices: Iterable[Voice], chosen: Mapping[str, str]) -> list[Voice]:
+    """The voices, each with the quality profile in which it is to speak by default.
+
+    Raises:
+        SetupError: one is named that there is not.
+    """
+    known = {voice.name.casefold(): voice for voice in voices}
+    for name, quality in chosen.items():
+        if name.casefold() not in known:
+            raise SetupError(ErrorCode.BAD_SETTINGS, f"voice_quality.{name}: there is no voice of this name")
+        known[name.casefold()] = replace(known[name.casefold()], quality=quality)
+    return list(known.values())
 
 
 def build_quality(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> QualityProfiles:

@@ -77,6 +77,8 @@ def test_a_quality_can_be_chosen_only_where_there_is_one() -> None:
     ("key", "values", "state"),
     [
         ("default_voice", {}, "tone-plain"),
+        ("default_quality", {}, "good"),
+        ("default_quality", {"default_quality": None}, "as configured"),
         ("idle_timeout", {"idle_timeout_s": -1}, "-1"),
         ("low_vram", {}, "ON"),
         ("low_vram", {"low_vram": False}, "OFF"),
@@ -113,6 +115,7 @@ def test_an_error_has_its_time_as_an_attribute() -> None:
         ("text", "{}", "synthesize", {"text": "{}"}),
         ("default_voice", "tone-deutsch", "settings", {"default_voice": "tone-deutsch"}),
         ("default_quality", "fast", "settings", {"default_quality": "fast"}),
+        ("default_quality", "as configured", "settings", {"default_quality": None}),
         ("idle_timeout", 60, "settings", {"idle_timeout_s": 60}),
         ("low_vram", "ON", "settings", {"low_vram": True}),
         ("low_vram", "OFF", "settings", {"low_vram": False}),

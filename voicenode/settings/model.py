@@ -230,6 +230,8 @@ class Settings(Section):
     """The engine whose voice speaks when no voice is named; null for that of default_voice."""
     default_quality: dict[Name, Name] = {}
     """The quality profile in which an engine speaks unless asked otherwise, such as xtts: xtts_stable."""
+    voice_quality: dict[Name, Name] = {}
+    """The quality profile in which a voice speaks unless asked otherwise, such as xtts-anna: xtts_stable."""
     language_voices: dict[Name, Name] = {}
     """The voice of a language where the text's language decides, such as de: espeak-de."""
     aliases: dict[Name, Name] = {}

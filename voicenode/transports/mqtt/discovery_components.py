@@ -21,6 +21,9 @@ _LONGEST_IDLE = 31_536_000
 _LONGEST_STATE = 255
 """Characters of a state and of a text entity; Home Assistant has no room for more."""
 
+_CONFIGURED = "as configured"
+"""Stands for no quality profile but that of the settings file, if there is one."""
+
 
 def components(
     topics: Topics,
@@ -41,7 +44,7 @@ def components(
     """
     return {
         **_speech(topics),
-        **dict(_settings(topics, settings, {"default_voice": voices, "default_quality": qualities})),
+        **dict(_settings(topics, settings, voices, qualities)),
         **_buttons(topics),
         **_sensors(topics, status),
         "job": {"p": "event", "name": "Job", "stat_t": topics.event, "evt_typ": [*JobState]},
@@ -57,12 +60,19 @@ def _speech(topics: Topics) -> dict[str, Component]:
 
 
 def _settings(
-    topics: Topics, settings: Mapping[str, Any], choices: Mapping[str, Iterable[str]]
+    topics: Topics, settings: Mapping[str, Any], voices: Iterable[str], qualities: Iterable[str]
 ) -> Iterator[tuple[str, Component]]:
-    for key, names in choices.items():
-        if key in settings and (options := _options(names, settings[key])):
-            name = key.replace("_", " ").capitalize()
-            yield key, {"p": "select", "name": name, "ops": options, **_setting(topics, key)}
+    if "default_voice" in settings and (options := _options(voices, settings["default_voice"])):
+        select = {"p": "select", "name": "Default voice", "ops": options}
+        yield "default_voice", {**select, **_setting(topics, "default_voice")}
+    if "default_quality" in settings and (options := _options(qualities, settings["default_quality"])):
+        select = {"p": "select", "name": "Default quality", "ops": [_CONFIGURED, *options]}
+        chosen = f"value if value != '{_CONFIGURED}' else None"
+        template = {
+            "val_tpl": f"{{{{ value_json.default_quality or '{_CONFIGURED}' }}}}",
+            "cmd_tpl": f"{{{{ {{'default_quality': {chosen}}} | tojson }}}}",
+        }
+        yield "default_quality", {**select, **_setting(topics, "default_quality"), **template}
     if "idle_timeout_s" in settings:
         yield (
             "idle_timeout",
