@@ -39,7 +39,8 @@ class Node:
         self._store = parts.own_store(settings)
         self._shared = parts.shared_store(settings)
         self._runtime = RuntimeSettings(self._store, self._control.adjustables())
-        self.wyoming = parts.build_wyoming(settings, self._processor)
+        self._voices = parts.build_voices(settings, self._shared, self._processor, self._pool)
+        self.wyoming = parts.build_wyoming(settings, self._processor, self._voices.desk)
         self._http: HttpServer | None = None
         self._lan: LanAddress | None = None
         self._jobs: JobQueue | None = None
@@ -71,6 +72,7 @@ class Node:
             self._processor.quality.following(self._shared, self._show_qualities)
         )
         self._check_voice_quality()
+        await self._ending.enter_async_context(self._voices.open())
         await self._runtime.load()
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
         self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))
@@ -94,6 +96,7 @@ class Node:
         quality = self._processor.quality
         names = {engine: quality.names(engine) for engine in self._processor.engines}
         self._processor.catalogue = self._processor.catalogue.with_qualities(names)
+        self._voices.renew()
 
     def prewarm(self) -> None:
         """Get ready for the first request in a way that the node can do without."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__
 from voicenode.cast import FallbackRules
+from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
 from voicenode.doctor.requirements import not_installed
 from voicenode.errors import EngineError, ErrorCode, SetupError
+from voicenode.lan import Subnets
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
 from voicenode.stores.file import FileStore
@@ -33,12 +36,18 @@ if TYPE_CHECKING:
 
 AUDIO_FOLDER, STORE_FOLDER, MODELS_FOLDER = "audio", "store", "models"
 """Where in the data directory lie the audio of jobs, all else that the node remembers, and models."""
+ARTEFACTS_FOLDER = "artefacts"
+"""Copies of what engines made of cloned voices; the store has them, too."""
 CACHE_FOLDER = "cache"
 """Copies of what is in a Redis; all of it may be removed while no node runs."""
 
 _MIB = 1024 * 1024
 _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
 """IANA's ports for MQTT and for MQTT over TLS."""
+
+
+SHARED = ("voices", "quality")
+"""The collections that nodes share; all others are each node's own."""
 
 
 def own_store(settings: Settings) -> Store:
@@ -148,7 +157,7 @@ def build_pool(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> Eng
     return EnginePool(_specs(settings, engines), _limits(settings))
 
 
-def build_wyoming(settings: Settings, processor: VoiceProcessor) -> WyomingServer:
+def build_wyoming(settings: Settings, processor: VoiceProcessor, voices: VoiceDesk) -> WyomingServer:
     """The door that Home Assistant's voices come through."""
     return WyomingServer(
         processor,
@@ -159,6 +168,32 @@ def build_wyoming(settings: Settings, processor: VoiceProcessor) -> WyomingServe
         idle_timeout=settings.wyoming.idle_timeout,
         stall_timeout=settings.wyoming.stall_timeout,
         max_text_chars=settings.text.max_chars,
+        voices=voices,
+    )
+
+
+def build_voices(
+    settings: Settings, store: Store, processor: VoiceProcessor, pool: EnginePool
+) -> ClonedVoices:
+    """The voices that were cloned; none is known yet."""
+    chosen = settings.cloning
+    rules = Rules(
+        local="local" in chosen.allow,
+        networks=[ip_network(each) for each in chosen.allow if each != "local"],
+        token=chosen.token.get_secret_value() if chosen.token else None,
+        mqtt=chosen.mqtt,
+        per_hour=chosen.per_hour,
+    )
+    limits = VoiceLimits(
+        advertised=settings.voices.advertised, ttl=settings.voices.ttl, engines=settings.fallback.engines
+    )
+    return ClonedVoices(
+        store,
+        processor,
+        pool,
+        folder=settings.data_dir / ARTEFACTS_FOLDER,
+        limits=limits,
+        permission=Permission(rules, Subnets()),
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
 
     from voicenode.audio import PcmFormat
+    from voicenode.cast import LendArtefacts
     from voicenode.engine import TTSEngine
     from voicenode.quality import QualityProfiles
     from voicenode.report import Observer
@@ -102,7 +103,8 @@ class Speech:
 class VoiceProcessor:
     """Turns requests into speech with the voices of a catalogue and the engines of a pool.
 
-    Each of `observers` is told once of every request, at its end.
+    Each of `observers` is told once of every request, at its end. `lend_artefacts` is set where the catalogue
+    may have cloned voices.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class VoiceProcessor:
         self.catalogue = catalogue
         self.engines = engines
         self.observers = list(observers)
+        self.lend_artefacts: LendArtefacts | None = None
         self._pool = pool
         self._rules = rules
         self._breakers = {name: Breaker(name, rules.fallback.rest) for name in engines}
@@ -190,6 +193,7 @@ class VoiceProcessor:
             live=request.live,
             keep_alive=request.keep_alive,
             first_audio_timeout=self._rules.fallback.first_audio_timeout,
+            lend_artefacts=self.lend_artefacts,
         )
 
     async def _fill(self, buffer: Buffer, request: SynthesisRequest, text: Manuscript, cast: Cast) -> None:

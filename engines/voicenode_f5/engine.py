@@ -43,6 +43,7 @@ class F5Engine(TTSEngine[F5Options]):
         url="https://github.com/SWivid/F5-TTS",
         memory=2_000_000_000,
         clones=True,
+        needs_transcript=True,
     )
     options_type: ClassVar[type[F5Options]] = F5Options
     parameters_type: ClassVar[type[F5Parameters]] = F5Parameters

@@ -100,6 +100,13 @@ class ModelFolder:
             return None
         return f"{status.st_size} {status.st_mtime_ns}"
 
+    def name(self) -> str:
+        """Tells this model from others, in what is made by it."""
+        stamp = self.stamp(MODEL)
+        if stamp is None and (path := self.converted(MODEL)):
+            stamp = _told(path, forgiving=False).get("source")
+        return f"{LAYOUT} {stamp or ''}".strip()
+
     def _places(self, name: str) -> tuple[Path, Path]:
         key = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:16]
         return self.root / f"{name}.safetensors", cache_folder() / key / f"{name}.safetensors"

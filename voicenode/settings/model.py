@@ -16,6 +16,7 @@ from voicenode.settings.fields import (
     ListenUris,
     LocalPath,
     Name,
+    NetworkOrLocal,
     Port,
     RedisUrl,
     Seconds,
@@ -186,6 +187,28 @@ class PoolSettings(Section):
     """Seconds of audio that are made ahead of a slow listener."""
 
 
+class VoiceSettings(Section):
+    """The voices that were cloned."""
+
+    advertised: Annotated[int, Ge(1)] = 500
+    """Cloned voices that clients see at most, pinned and last used ones first; all others speak, too."""
+    ttl: Annotated[float, Ge(60)] = 2592000
+    """Seconds without use until a voice expires that is not pinned."""
+
+
+class CloningSettings(Section):
+    """Who may clone voices, change them and delete them."""
+
+    allow: tuple[NetworkOrLocal, ...] = ("local",)
+    """Networks such as 192.168.1.0/24, and local for this machine and its subnets; empty for nobody."""
+    token: SecretStr | None = None
+    """Whoever sends this may, from anywhere, best written as `!secret NAME`; null for nobody."""
+    mqtt: Literal["off", "on", "token"] = "token"
+    """Over MQTT: off for nobody, on for whoever the broker lets, token for whoever sends the token."""
+    per_hour: Annotated[int, Ge(1)] = 60
+    """Recordings that are taken within an hour."""
+
+
 class EngineSettings(Section):
     """What every engine has; the engine's own options stand beside these keys, and come out as `options`."""
 
@@ -247,6 +270,8 @@ class Settings(Section):
     speech: SpeechSettings = SpeechSettings()
     fallback: FallbackSettings = FallbackSettings()
     pool: PoolSettings = PoolSettings()
+    voices: VoiceSettings = VoiceSettings()
+    cloning: CloningSettings = CloningSettings()
     engines: dict[str, EngineSettings] = {}
     """The installed engines, each with its own options."""
     shutdown_timeout: Seconds = 10

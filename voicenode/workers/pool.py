@@ -54,6 +54,16 @@ class EnginePool:
             process = await slot.loaded()
             yield Turns(self, slot, process.format, live=live)
 
+    async def clone(self, engine: str, recordings: Sequence[str], transcript: str | None) -> bytes:
+        """What an engine keeps of a voice; it waits for its turn like batch work.
+
+        Raises:
+            RequestError: the engine refuses these recordings.
+            EngineError, BusyError: as `hold`, or the engine failed.
+        """
+        async with self.hold(engine, live=False) as turns:
+            return await turns.clone(recordings, transcript)
+
     def states(self) -> Sequence[EngineState]:
         return [slot.state() for slot in self._slots.values()]
 

@@ -6,14 +6,15 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voicenode.errors import BusyError, ErrorCode, VoiceServiceError
 from voicenode.transports.wyoming import messages
 from voicenode.transports.wyoming.outgoing import ClientGoneError, Outgoing
+from voicenode.transports.wyoming.voices import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from voicenode.processor import VoiceProcessor
     from voicenode.request import SynthesisRequest
@@ -49,6 +50,15 @@ class Answer:
         return len(text) if isinstance(text, str) else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A message about voices in the line, which is answered by one message."""
+
+    work: Callable[[], Awaitable[bytes]]
+    data: Mapping[str, Any]
+    """What was said."""
+
+
 class Answers:
     """The line of one client's requests, and the task's work of answering them."""
 
@@ -57,9 +67,9 @@ class Answers:
         self._processor = processor
         self._out = out
         self._peer = peer
-        self._line: asyncio.Queue[Answer | None] = asyncio.Queue(_MAX_WAITING)
+        self._line: asyncio.Queue[Answer | Errand | None] = asyncio.Queue(_MAX_WAITING)
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: Answer | Errand) -> None:
         """Put a request in the line.
 
         Raises:
@@ -88,8 +98,10 @@ class Answers:
             self.unanswered -= 1
             answered()
 
-    async def _give_one(self, answer: Answer) -> bool:
+    async def _give_one(self, answer: Answer | Errand) -> bool:
         """Whether the conversation goes on."""
+        if isinstance(answer, Errand):
+            return await self._run(answer)
         outcome = "cancelled"
         try:
             await self._speak(answer)
@@ -111,6 +123,22 @@ class Answers:
         finally:
             # The cut ends the conversation, and that may come before the engine has been freed.
             self._report(answer, self._out.stalled or outcome)
+        return True
+
+    async def _run(self, errand: Errand) -> bool:
+        try:
+            said = await errand.work()
+        except VoiceServiceError as error:
+            said = refusal(error, errand.data)
+        except Exception:  # noqa: BLE001 - the boundary: one request must not harm the next
+            _log.exception("%s: a message about voices failed for a reason nobody foresaw", self._peer)
+            unforeseen = VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
+            said = refusal(unforeseen, errand.data)
+        try:
+            await self._out.send(said)
+        except ClientGoneError as gone:
+            _log.debug("%s: %s before it was answered about voices", self._peer, gone)
+            return False
         return True
 
     async def _speak(self, answer: Answer) -> None:
