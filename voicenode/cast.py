@@ -119,6 +119,8 @@ class Cast:
     async def __aenter__(self) -> Self:
         self._waiting = iter(self.choices)
         await self._next()
+        if self.warning:
+            _log.warning("%s", self.warning)
         return self
 
     async def __aexit__(

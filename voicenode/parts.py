@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from voicenode import __version__
+from voicenode import __version__, report
 from voicenode.cast import FallbackRules
 from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
 from voicenode.doctor.requirements import not_installed
@@ -44,6 +44,10 @@ CACHE_FOLDER = "cache"
 _MIB = 1024 * 1024
 _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
 """IANA's ports for MQTT and for MQTT over TLS."""
+
+
+SHARED = ("voices", "quality")
+"""The collections that nodes share; all others are each node's own."""
 
 
 def own_store(settings: Settings) -> Store:
@@ -110,6 +114,7 @@ def build_processor(
         usable,
         _rules(settings),
         quality,
+        observers=[report.log],
     )
 
 

@@ -94,6 +94,7 @@ class RedisServer:
                     return
             except OSError:
                 time.sleep(0.01)  # polling is all that a stock server offers
+        self.stop()
         raise AssertionError(f"redis-server does not answer on port {self.port}; see {self.folder}/redis.log")
 
 

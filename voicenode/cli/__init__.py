@@ -23,6 +23,7 @@ from voicenode.cli.quality import app as quality
 from voicenode.cli.say import say
 from voicenode.cli.serve import serve
 from voicenode.cli.service import app as service
+from voicenode.cli.store import app as store
 from voicenode.cli.voices import app as voices
 from voicenode.errors import ErrorCode, VoiceServiceError
 
@@ -82,6 +83,7 @@ for _command, _lines in _EXAMPLES.items():
 app.add_typer(voices, name="voices")
 app.add_typer(models, name="models")
 app.add_typer(quality, name="quality")
+app.add_typer(store, name="store")
 app.add_typer(mqtt, name="mqtt")
 app.add_typer(service, name="service")
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_WRITES = 8
+"""Those at once; the others have not begun, so that thousands take the event loop in small steps."""
+
 
 class RedisStore(Store):
     """One Redis, used by many nodes.
@@ -39,6 +42,7 @@ class RedisStore(Store):
         self._cache = FileCache(cache, cache_limit)
         self._collections: dict[str, RedisCollection] = {}
         self._writing: set[asyncio.Task[Any]] = set()
+        self._slots = asyncio.Semaphore(_WRITES)
 
     async def get(self, collection: str, key: str) -> Document | None:
         return await self._collection(collection).get(key)
@@ -97,7 +101,11 @@ class RedisStore(Store):
 
     async def _finish(self, write: Coroutine[Any, Any, Result]) -> Result:
         """Carry out a write to its end, even where its caller is cancelled."""
-        task = asyncio.create_task(write, name="write redis")
+        task = asyncio.create_task(self._in_turn(write), name="write redis")
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
         return await asyncio.shield(task)
+
+    async def _in_turn(self, write: Coroutine[Any, Any, Result]) -> Result:
+        async with self._slots:
+            return await write

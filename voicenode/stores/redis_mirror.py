@@ -111,40 +111,43 @@ class Mirror:
         return {change: decoded(fields[b"key"]) for change, fields in entries[1:]}
 
     async def _update(self, redis: Commands, changes: dict[bytes, str]) -> None:
-        await self._read(redis, set(changes.values()))
-        self._known = list(changes)[-1]
+        for key, record in (await self._read(redis, set(changes.values()))).items():
+            if record is ABSENT:
+                self._records.pop(key, None)
+            else:
+                self._records[key] = record
+        self._adopt(self._records, list(changes)[-1])
         for key in dict.fromkeys(changes.values()):
             self._changed(key)
 
     async def _load(self, redis: Commands) -> None:
         last = await redis.xrevrange(self._space.log, count=1)
-        before = self._records
-        self._records = {}
-        try:
-            await self._read(redis, map(decoded, await redis.smembers(self._space.keys)))
-        except BaseException:
-            self._records = before
-            raise
-        self._known = last[0][0] if last else None
-        loaded, self._loaded = self._loaded, True
-        if loaded:
-            for key in before.keys() | self._records.keys():
-                if before.get(key) != self.get(key):
-                    self._changed(key)
+        keys = map(decoded, await redis.smembers(self._space.keys))
+        there = {
+            key: record for key, record in (await self._read(redis, keys)).items() if record is not ABSENT
+        }
+        before, loaded = self._records, self._loaded
+        self._adopt(there, last[0][0] if last else None)
+        for key in (before.keys() | there.keys()) if loaded else ():
+            if before.get(key) != there.get(key):
+                self._changed(key)
 
-    async def _read(self, redis: Commands, keys: Iterable[str]) -> None:
+    async def _read(self, redis: Commands, keys: Iterable[str]) -> dict[str, RedisRecord]:
         wanted = list(keys)
+        found: dict[str, RedisRecord] = {}
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
-            for key, contents in zip(batch, await redis.mget(map(self._space.document, batch)), strict=True):
-                self._remember(key, parse(key, contents))
-            await asyncio.sleep(0)
+            contents = await redis.mget(map(self._space.document, batch))
+            found |= {key: self._parsed(key, each) for key, each in zip(batch, contents, strict=True)}
+            await asyncio.sleep(0)  # where answers lie ready, nothing else lets others have a turn
+        return found
 
-    def _remember(self, key: str, record: RedisRecord) -> None:
-        self._sorted = None
-        if record is ABSENT:
-            self._records.pop(key, None)
-            return
+    def _parsed(self, key: str, contents: bytes | None) -> RedisRecord:
+        record = parse(key, contents)
         if record.problem and self.get(key).problem != record.problem:
-            _log.error("%s in %s is left alone: %s", key, self._space.document(key), record.problem)
-        self._records[key] = record
+            _log.error("%r is left alone: %s", self._space.document(key), record.problem)
+        return record
+
+    def _adopt(self, records: dict[str, RedisRecord], known: bytes | None) -> None:
+        self._records, self._known, self._loaded = records, known, True
+        self._sorted = None
