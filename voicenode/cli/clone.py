@@ -44,7 +44,10 @@ def clone(
     for_program: JsonOption = False,
     node: NodeOption = None,
 ) -> None:
-    """Make a voice of recordings: ten to thirty seconds of one person in a quiet room."""
+    """Make a voice of recordings.
+
+    Ten to thirty seconds of one person in a quiet room are enough.
+    """
     request = {
         "name": name,
         "transcript": transcript,

@@ -31,7 +31,10 @@ def voices(
     for_program: JsonOption = False,
     node: NodeOption = None,
 ) -> None:
-    """List the voices of a node, and see to those that were cloned."""
+    """List the voices of a node.
+
+    The commands are for those that were cloned.
+    """
     if context.invoked_subcommand is not None:
         return
     info = asyncio.run(_describe(node))

@@ -113,7 +113,10 @@ def import_voice(
     replace: Annotated[bool, typer.Option("--replace", help="Replace a voice of this name.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Put an exported voice into this machine's store; a running node offers it within seconds."""
+    """Put an exported voice into this machine's store.
+
+    A running node offers it within seconds.
+    """
     kept = asyncio.run(_import(config, file, name, replace=replace))
     note(f"Voice {kept} is there.")
 

@@ -135,7 +135,6 @@ def check_keys(data: Mapping[str, Any], known: Iterable[str]) -> None:
 
 CLONE_KEYS = (*CloneRequest.model_fields, "language", "engine")
 UPDATE_KEYS = tuple(UpdateRequest.model_fields)
-PAGE_KEYS = tuple(Page.model_fields)
 
 _CLONE = TypeAdapter(CloneRequest)
 _UPDATE = TypeAdapter(UpdateRequest)

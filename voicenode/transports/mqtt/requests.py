@@ -143,9 +143,9 @@ class Requests:
         await self._queue.submit(request, job_id=reply.transaction, reply=reply.to_json())
 
     async def _voices(self, data: dict[str, Any]) -> Mapping[str, Any]:
-        if data.pop("cloned", None) is True:
+        check_keys(data, {"cloned": bool, "offset": int, "limit": int})
+        if data.get("cloned"):
             return self._cloned.page(data)
-        check_keys(data, {})
         return {"voices": [views.voice(each) for each in self._node.voices() if each.advertised]}
 
     async def _jobs(self, data: dict[str, Any]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 from voicenode.cloning import Asker
-from voicenode.cloning.request import CLONE_KEYS, PAGE_KEYS, UPDATE_KEYS, check_keys
+from voicenode.cloning.request import CLONE_KEYS, UPDATE_KEYS, check_keys
 from voicenode.errors import ErrorCode, RequestError
 from voicenode.recordings import Source
 
@@ -41,7 +41,6 @@ class VoiceRequests:
 
     def page(self, data: dict[str, Any]) -> Mapping[str, Any]:
         """A page of the list of cloned voices."""
-        check_keys(data, PAGE_KEYS)
         return self._known().list(data)
 
     async def _clone(self, data: dict[str, Any]) -> Mapping[str, Any]:
