@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from voicenode import __version__, speech_to_text
+from voicenode import __version__, report, speech_to_text
 from voicenode.cast import FallbackRules
 from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
 from voicenode.doctor.requirements import not_installed
@@ -115,6 +115,7 @@ def build_processor(
         usable,
         _rules(settings),
         quality,
+        observers=[report.log],
     )
 
 

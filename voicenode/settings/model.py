@@ -36,6 +36,10 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important messages that are logged: debug, info, warning or error."""
+    format: Literal["auto", "plain", "json"] = "auto"
+    """How: auto is coloured on a terminal and plain elsewhere; json is an object a line."""
+    text: bool = False
+    """Whether what is spoken is logged, too, sentence by sentence."""
 
 
 class WyomingSettings(Section):
@@ -248,6 +252,8 @@ class EngineSettings(Section):
 class Settings(Section):
     """All settings of a node."""
 
+    settings_version: Annotated[int, Ge(1), Le(1)] = 1
+    """The version of the layout of these settings; another one is written for another voicenode."""
     name: Name = "voicenode"
     """The name that Home Assistant shows."""
     data_dir: LocalPath = Path("/var/lib/voicenode")
