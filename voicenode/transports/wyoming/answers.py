@@ -104,6 +104,9 @@ class Answers:
                 answer, VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
             )
             return False
+        finally:  # the cut ends this task too, and maybe before the engine has been freed
+            if self._out.stalled:
+                _log.info("wyoming %s: cut off: %s", self._peer, self._out.stalled)
         return True
 
     async def _run(self, errand: Errand) -> bool:
