@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 AUDIO_FOLDER, STORE_FOLDER, MODELS_FOLDER = "audio", "store", "models"
 """Where in the data directory lie the audio of jobs, all else that the node remembers, and models."""
-ARTEFACTS_FOLDER = "artefacts"
-"""Copies of what engines made of cloned voices; the store has them, too."""
+ARTEFACTS_FOLDER, IMPORT_FOLDER = "artefacts", "import"
+"""Where lie copies of what engines made of cloned voices, and recordings that shall become voices."""
 CACHE_FOLDER = "cache"
 """Copies of what is in a Redis; all of it may be removed while no node runs."""
 
@@ -194,6 +194,7 @@ def build_voices(
         processor,
         pool,
         folder=settings.data_dir / ARTEFACTS_FOLDER,
+        import_folder=settings.data_dir / IMPORT_FOLDER,
         limits=limits,
         permission=Permission(rules, Subnets()),
         transcriber=Transcriber(

@@ -78,6 +78,7 @@ async def cloning(
             processor,
             pool,
             folder=folder / "artefacts",
+            import_folder=folder / "import",
             limits=limits or VoiceLimits(engines=engines),
             permission=Permission(rules or Rules(), lambda: ()),
             transcriber=transcriber,

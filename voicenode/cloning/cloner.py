@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 import uuid
 from dataclasses import dataclass, field, replace
@@ -12,12 +13,14 @@ from voicenode import recordings
 from voicenode.cloning import names
 from voicenode.cloning.profile import Kept, VoiceProfile
 from voicenode.cloning.profiles import same_sound
+from voicenode.cloning.request import MAX_BYTES
 from voicenode.errors import BusyError, ConflictError, EngineError, ErrorCode, RequestError
 from voicenode.transcription import Reference
 from voicenode.voices import base_language, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from voicenode.cloning.artefacts import ArtefactKeeper
     from voicenode.cloning.profiles import VoiceProfiles
@@ -87,6 +90,10 @@ class Cloner:
             EngineError: no engine of this node clones.
             StoreError: it could not be kept.
         """
+        source = await asyncio.to_thread(_digest, sources, request.transcript)
+        there = self._profiles.find(request.name)
+        if there is not None and there.profile.source == source and not request.replace:
+            return Cloned(there, ())  # sent again, for the answer was lost
         self._name(request)  # before anything is computed
         warnings: list[str] = []
         engines = self._engines(request, warnings)
@@ -95,6 +102,7 @@ class Cloner:
             language = request.languages[0] if request.languages else ""
             checked = await recordings.check_apart(sources, request.transcript, language)
             draft = await self._drafted(request, engines, checked)
+            draft.profile = replace(draft.profile, source=source)
             draft.warnings[:0] = warnings
             await self._make_artefacts(draft)
             return Cloned(await self._keep(request, draft), tuple(draft.warnings))
@@ -229,6 +237,23 @@ class Cloner:
                 now = await self._profiles.refreshed(name)
                 if request.replace != "rename" and not same_sound(now, there):
                     raise
+
+
+def _digest(sources: Sequence[Source], transcript: str | None) -> str:
+    """Blocks."""
+    digest = hashlib.sha256((transcript or "").encode(errors="replace"))
+    for source in sources:
+        digest.update(source.audio if isinstance(source.audio, bytes) else _content(source.audio))
+    return digest.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    """Of a file that may be too large, which checking it tells; or gone, likewise."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError:
+        return b""
 
 
 def _named(files: dict[str, bytes], name: str, content: bytes) -> str:
