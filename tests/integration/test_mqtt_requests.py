@@ -225,7 +225,9 @@ async def test_settings_are_changed_and_told(peer: Peer, running: Running) -> No
 
 
 @pytest.mark.parametrize("request_name", ["clone", "delete_voice"])
-async def test_what_does_not_exist_yet_says_so(peer: Peer, running: Running, request_name: str) -> None:
+async def test_a_node_without_voices_to_clone_says_so(
+    peer: Peer, running: Running, request_name: str
+) -> None:
     answer = await ask(peer, running, request_name, name="bob", transaction="c1")
     assert (answer["status"], answer["code"], answer["transaction"]) == ("error", "unsupported", "c1")
 
