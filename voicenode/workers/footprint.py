@@ -33,7 +33,7 @@ class Footprint:
         return None if pid is None else self._resident.get(pid)
 
     def vram(self, pid: int) -> int | None:
-        """Bytes of device memory; None where NVML is not there, or knows no such process, as in containers."""
+        """Bytes of device memory; None where NVML is not there, or knows no such process as in containers."""
         return None if self._vram is None else self._vram.get(pid)
 
     def watch(self) -> None:
