@@ -15,7 +15,7 @@ from voicenode.cast import Cast, FallbackRules, candidates
 from voicenode.engine import Segment
 from voicenode.errors import EngineError, ErrorCode, VoiceServiceError
 from voicenode.manuscript import Manuscript
-from voicenode.report import reported
+from voicenode.report import reported, text_log
 from voicenode.text import Lexicon
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class VoiceProcessor:
             BusyError: too many requests wait, or the engine's memory is in use.
             EngineError: the voice's engine failed before the first sound, and no other voice may step in.
         """
-        with reported(request.door, self.observers) as tally:
+        with reported(request.door, self.observers, request.peer) as tally:
             request.check()
             choice = self._choice(request)
             tally.engine, tally.voice = choice.voice.engine, choice.voice.name
@@ -249,6 +249,7 @@ class VoiceProcessor:
         async for part in text.segments(language, max_chars, self._rules.lexicon, ssml=ssml):
             await buffer.room()
             buffer.tally.characters += len(part)
+            text_log.info("%s %s: %s", request.door, request.peer, part)
             segment = partial(self._segment, request, part, ssml=ssml)
             async for chunk in self._spoken(cast, segment, buffer):
                 if pause:

@@ -123,7 +123,7 @@ async def test_the_watchdog_beats_while_many_are_spoken_to(tmp_path: Path) -> No
                 assert (await say(node.uri, "All work and no play makes Jack a dull boy. " * 5)).whole
 
         listeners = [asyncio.create_task(listen()) for _ in range(32)]
-        await eventually(lambda: node.log.count(": done") > 32)
+        await eventually(lambda: node.log.count(": ok$") > 32)
         manager.heard()
         beats = [await asyncio.to_thread(manager.hears) for _ in range(3)]
         enough.set()

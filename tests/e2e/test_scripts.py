@@ -36,7 +36,7 @@ def with_stand_in(checkout: Path) -> Path:
     """The same checkout, in which `voicenode` is `PROGRAM`."""
     (checkout / "stand_in.py").write_text(PROGRAM)
     project = checkout / "pyproject.toml"
-    project.write_text(project.read_text().replace('"voicenode.cli:main"', '"stand_in:main"'))
+    project.write_text(project.read_text().replace('"voicenode.__main__:main"', '"stand_in:main"'))
     return checkout
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.certificates import certificates
+from tests.support.documents import ROOT
 from tests.support.mqtt_proxy import Proxy
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
 from tests.support.stores import open_store
 from voicenode.errors import ErrorCode, StoreError
@@ -342,3 +346,35 @@ async def test_a_password_is_given_and_never_told(tmp_path: Path, caplog: pytest
                 with pytest.raises(StoreError, match="cannot be reached") as caught:
                     await store.get("voices", "anna")
                 assert "hidden" not in f"{caught.value}{caplog.text}"
+
+
+async def test_the_documented_user_of_redis_may_do_all_that_a_node_does(
+    mortal: RedisServer, tmp_path: Path
+) -> None:
+    document = (ROOT / "docs/stores.md").read_text()
+    (rules,) = re.findall(r"^ACL (SETUSER voicenode .*)$", document, re.MULTILINE)
+    assert mortal.command("ACL", *rules.split()).startswith(b"+OK")
+    url = f"redis://voicenode:PASSWORD@{mortal.host}:{mortal.port}?cache={tmp_path / 'cache'}"
+    async with open_store(url.replace("?", "?prefix=voicenode&")) as store, store.watch("voices") as changes:
+        await store.put("voices", "anna", {}, expires_in=1000, files={"a.wav": b"x"})
+        assert await anext(changes) == "anna"
+        await store.put("voices", "anna", {}, files={"a.wav": b"y"})
+        assert len(await store.list("voices")) == 1
+        assert await store.delete("voices", "anna")
+        await store.sweep()
+        assert await store.verify() == []
+
+
+async def test_redis_is_reached_over_tls_and_a_socket(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    tls = free_port()
+    keys = ("--tls-cert-file", f"{tmp_path}/cert.pem", "--tls-key-file", f"{tmp_path}/key.pem")
+    listening = ("--tls-port", str(tls), "--tls-auth-clients", "no", "--unixsocket", f"{tmp_path}/r.sock")
+    with RedisServer(tmp_path / "redis", *keys, *listening):
+        for place in (f"rediss://localhost:{tls}?ca={tmp_path}/ca.pem&", f"unix://{tmp_path}/r.sock?"):
+            async with open_store(f"{place}prefix=x&cache={tmp_path / 'cache'}") as store:
+                await store.put("voices", "anna", {}, files={"a.wav": b"x"})
+                assert len(await store.list("voices")) == 1
+        async with open_store(f"rediss://localhost:{tls}?prefix=x&cache={tmp_path / 'cache'}") as store:
+            with pytest.raises(StoreError, match=r"cannot be reached.*certificate verify failed"):
+                await store.list("voices")

@@ -72,6 +72,20 @@ async def test_a_listener_that_reads_nothing_is_cut_off_and_frees_the_engine() -
         await client.close()
 
 
+@pytest.mark.parametrize("turns_to_free", [0, 100])
+async def test_the_log_tells_that_a_listener_has_stalled(
+    caplog: pytest.LogCaptureFixture, turns_to_free: int
+) -> None:
+    caplog.set_level("INFO")
+    async with serving(stall_timeout=0.05) as door:
+        door.processor.turns_to_free = turns_to_free
+        client = await deaf(door)
+        await client.say("synthesize", text="~")
+        await door.empty()
+        await client.close()
+    assert sum("cut off: read nothing for 0.05 s" in message for message in caplog.messages) == 1
+
+
 async def test_a_listener_that_reads_slowly_hears_everything() -> None:
     async with serving(stall_timeout=0.4) as door, door.client() as client:
         await client.say("synthesize", text="a" * 20_000)

@@ -22,3 +22,16 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+IPV6 = _has_ipv6()
+"""Whether this machine has an address of IPv6: some are made without, or have it switched off."""

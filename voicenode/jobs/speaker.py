@@ -113,6 +113,7 @@ def _request(work: Work) -> SynthesisRequest:
         live=options.live,
         keep_alive=options.keep_alive,
         door="jobs",
+        peer=work.job.id,
         max_chars=work.job.chars,  # what was accepted stays accepted
     )
 

@@ -20,6 +20,7 @@ from voicenode.settings.fields import (
     Port,
     RedisUrl,
     Seconds,
+    SpeechToText,
     Topic,
 )
 
@@ -35,6 +36,10 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important messages that are logged: debug, info, warning or error."""
+    format: Literal["auto", "plain", "json"] = "auto"
+    """How: auto is coloured on a terminal and plain elsewhere; json is an object a line."""
+    text: bool = False
+    """Whether what is spoken is logged, too, sentence by sentence."""
 
 
 class WyomingSettings(Section):
@@ -207,6 +212,10 @@ class CloningSettings(Section):
     """Over MQTT: off for nobody, on for whoever the broker lets, token for whoever sends the token."""
     per_hour: Annotated[int, Ge(1)] = 60
     """Recordings that are taken within an hour."""
+    speech_to_text: SpeechToText = "auto"
+    """Who hears words that nobody wrote down: tcp://HOST:PORT, auto for the first found by mDNS, or off."""
+    whisper: Name | None = "small"
+    """Model or folder for faster-whisper, where it is installed and nobody else listens; null for none."""
 
 
 class EngineSettings(Section):
@@ -243,6 +252,8 @@ class EngineSettings(Section):
 class Settings(Section):
     """All settings of a node."""
 
+    settings_version: Annotated[int, Ge(1), Le(1)] = 1
+    """The version of the layout of these settings; another one is written for another voicenode."""
     name: Name = "voicenode"
     """The name that Home Assistant shows."""
     data_dir: LocalPath = Path("/var/lib/voicenode")

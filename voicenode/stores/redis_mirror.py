@@ -82,8 +82,9 @@ class Mirror:
                     raise
 
     async def follow(self) -> None:
-        """Refresh at each change, for ever; what was missed while Redis was lost is told when it is back."""
-        while True:
+        """Refresh at each change until cancelled; what was missed while Redis was lost is told then."""
+        task = asyncio.current_task()
+        while task and not task.cancelling():  # redis-py may make a lost connection of a cancellation
             try:
                 await self._link.follow(f"{self._space.collection} cannot be followed", self._news)
             except StoreError:  # the link has told

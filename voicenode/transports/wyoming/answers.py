@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
-from time import perf_counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from voicenode.errors import BusyError, ErrorCode, VoiceServiceError
@@ -28,26 +27,15 @@ _MAX_WAITING = 32
 
 @dataclass(slots=True)
 class Answer:
-    """One request in the line, and what the log tells about it; a refused request is the error it gets."""
+    """One request in the line; a refused request is the error it gets."""
 
     request: SynthesisRequest | VoiceServiceError
     stream: TextStream | None = None
     """The text, when it arrives in pieces."""
-    arrived: float = field(default_factory=perf_counter)
-    voice: str = "-"
-    first_audio: float | None = None
-    audio: messages.AudioMessages | None = None
 
     @property
     def streaming(self) -> bool:
         return self.stream is not None
-
-    @property
-    def chars(self) -> int:
-        if self.stream is not None:
-            return self.stream.chars
-        text = None if isinstance(self.request, VoiceServiceError) else self.request.text
-        return len(text) if isinstance(text, str) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +90,23 @@ class Answers:
         """Whether the conversation goes on."""
         if isinstance(answer, Errand):
             return await self._run(answer)
-        outcome = "cancelled"
         try:
             await self._speak(answer)
-            outcome = "done"
         except ClientGoneError as gone:
-            outcome = str(gone)
+            _log.debug("%s: %s before all was said", self._peer, gone)
             return False
         except VoiceServiceError as error:
-            outcome = f"{error.code}: {error}"
             await self._fail(answer, error)
             return error is answer.request and error.code is ErrorCode.BAD_REQUEST
         except Exception:  # noqa: BLE001 - the boundary: one request must not harm the next
-            outcome = "failed"
             _log.exception("%s: a request failed for a reason nobody foresaw", self._peer)
             await self._fail(
                 answer, VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
             )
             return False
-        finally:
-            self._report(answer, outcome)
+        finally:  # the cut ends this task too, and maybe before the engine has been freed
+            if self._out.stalled:
+                _log.info("wyoming %s: cut off: %s", self._peer, self._out.stalled)
         return True
 
     async def _run(self, errand: Errand) -> bool:
@@ -143,14 +128,13 @@ class Answers:
     async def _speak(self, answer: Answer) -> None:
         """One pair of `audio-start` and `audio-stop` around all the audio; no stop when it breaks off."""
         if isinstance(answer.request, VoiceServiceError):
+            _log.info("wyoming %s: refused: %s (%s)", self._peer, answer.request.code, answer.request)
             raise answer.request
-        async with self._processor.speak(answer.request) as speech:
-            answer.voice = speech.voice.name
-            answer.audio = audio = messages.AudioMessages(speech.format)
+        async with self._processor.speak(replace(answer.request, peer=self._peer)) as speech:
+            audio = messages.AudioMessages(speech.format)
             prelude = audio.start()
             async for pcm in speech:
                 await self._out.send(prelude + audio.chunk(pcm) if prelude else audio.chunk(pcm))
-                answer.first_audio = answer.first_audio or perf_counter()
                 prelude = b""
                 await asyncio.sleep(0)  # a fast engine must not keep the loop from other clients
         end = prelude + audio.stop()
@@ -161,19 +145,3 @@ class Answers:
             await self._out.send(messages.failure(error, streaming=answer.streaming))
         except ClientGoneError as gone:
             _log.debug("%s: %s before it was told of an error", self._peer, gone)
-
-    def _report(self, answer: Answer, outcome: str) -> None:
-        """One line a request, never the text."""
-        first = "no audio"
-        if answer.first_audio is not None:
-            first = f"first audio after {(answer.first_audio - answer.arrived) * 1000:.1f} ms"
-        _log.info(
-            "%s: voice %s, %d characters, %s, %.2f s of audio in %.3f s: %s",
-            self._peer,
-            answer.voice,
-            answer.chars,
-            first,
-            answer.audio.seconds if answer.audio else 0.0,
-            perf_counter() - answer.arrived,
-            outcome,
-        )
