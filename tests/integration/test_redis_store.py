@@ -148,6 +148,50 @@ async def test_puts_while_redis_is_killed_and_started_are_whole_or_did_not_happe
         assert await fresh.verify() == []
 
 
+async def test_a_node_that_starts_while_redis_is_lost_knows_what_it_knew(
+    mortal: RedisServer, url: str
+) -> None:
+    async with open_store(url) as store, store.watch("voices"):
+        anna = await store.put("voices", "anna", {"n": 1}, files={"a.wav": b"sound"})
+        await store.put("voices", "\ud800", {})
+        await store.put("voices", "gone", {}, expires_in=0.1)
+        await store.list("voices")
+    mortal.kill()
+    try:
+        async with open_store(url) as store, store.watch("voices") as changes:
+            assert [document.key for document in await store.list("voices")][:1] == ["anna"]
+            assert await store.get("voices", "anna") == anna
+            assert await contents(store, "anna", "a.wav") == b"sound"
+            mortal.start()
+            async with open_store(f"{url}-other") as other:
+                await until_it_works(lambda: other.put("voices", "bob", {}))
+            assert await anext(changes) in {"anna", "bob", "gone", "\ud800"}
+            changed = await store.put("voices", "anna", {"n": 2}, revision=1)
+            assert changed.files == {"a.wav": 5}
+        async with open_store(f"{url}-elsewhere") as elsewhere:
+            assert len(await elsewhere.list("voices")) == 3
+    finally:
+        mortal.start()
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"[1]\n", None])
+async def test_a_snapshot_that_is_not_whole_is_none(
+    mortal: RedisServer, url: str, tmp_path: Path, left: bytes | None
+) -> None:
+    async with open_store(url) as store, store.watch("voices"):
+        await store.put("voices", "anna", {})
+        await store.list("voices")
+    (snapshot,) = (tmp_path / "cache/known").iterdir()
+    snapshot.unlink() if left is None else snapshot.write_bytes(left)
+    mortal.kill()
+    async with open_store(url) as store:
+        if left == b"":
+            assert await store.list("voices") == []  # so it was
+        else:
+            with pytest.raises(StoreError, match="cannot be reached"):
+                await store.list("voices")
+
+
 @asynccontextmanager
 async def through_a_wire(server: RedisServer, url: str) -> AsyncIterator[tuple[Store, Proxy, list[Fate]]]:
     """A store behind a wire that can be cut, and in a list of one how new connections fare."""
@@ -290,7 +334,7 @@ async def test_a_chunk_that_is_gone_is_told(mortal: RedisServer, store: Store, t
     mortal.command("DEL", f"{tmp_path.name}:{chunk}")
     (problem,) = await store.verify()
     assert problem.endswith(f"voices: 'anna': file 'a.wav' has {CHUNK} bytes, not {CHUNK + 5}")
-    for copy in (tmp_path / "cache").iterdir():
+    for copy in (tmp_path / "cache/files").iterdir():
         copy.unlink()
     with pytest.raises(StoreError, match=r"File 'a\.wav' of 'anna' cannot be read: a part of it is missing"):
         await store.open("voices", "anna", "a.wav")
@@ -329,7 +373,7 @@ async def test_keys_of_others_are_never_touched(mortal: RedisServer, url: str, s
 
 async def test_a_copy_that_was_damaged_is_fetched_anew(store: Store, tmp_path: Path) -> None:
     await store.put("voices", "anna", {}, files={"a.wav": b"sound"})
-    (copy,) = (tmp_path / "cache").iterdir()
+    (copy,) = (tmp_path / "cache/files").iterdir()
     copy.write_bytes(b"noise")
     assert await contents(store, "anna", "a.wav") == b"sound"
 
