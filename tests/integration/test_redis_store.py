@@ -115,6 +115,20 @@ async def test_what_was_known_is_still_there_while_redis_is_lost(
     assert await store.verify() == []
 
 
+async def test_the_loss_of_redis_and_its_return_are_told_once(
+    mortal: RedisServer, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with store.watch("voices"):
+        mortal.kill()
+        for _ in range(5):
+            assert await store.list("voices") == []
+            await asyncio.sleep(0.05)
+        mortal.start()
+        await until_it_works(lambda: store.put("voices", "anna", {}))
+    told = [record.getMessage().partition(": ")[0] for record in caplog.records]
+    assert [sentence.rpartition(" is ")[2] for sentence in told] == ["lost", "there again"]
+
+
 async def test_puts_while_redis_is_killed_and_started_are_whole_or_did_not_happen(
     mortal: RedisServer, url: str, store: Store, endurance: Callable[[int], int]
 ) -> None:

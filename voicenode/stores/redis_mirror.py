@@ -79,14 +79,9 @@ class Mirror:
         Raises:
             StoreError: Redis cannot be asked, and never could before, in an earlier process either.
         """
-        what = f"{self._space.collection} cannot be listed"
         async with self._refreshing:
             try:
-                changes = await self._link.call(what, self._changes)
-                if changes is None:
-                    await self._link.call(what, self._load)
-                elif changes:
-                    await self._link.call(what, lambda redis: self._update(redis, changes))
+                await self._link.call(f"{self._space.collection} cannot be listed", self._refresh)
             except StoreError as error:
                 if error.code is not ErrorCode.STORE_UNAVAILABLE or not await self._recall():
                     raise
@@ -127,6 +122,13 @@ class Mirror:
     async def _news(self, redis: Commands) -> None:
         """Return at the next change, or after some seconds."""
         await redis.xread({self._space.log: self._known or _START}, block=int(_BLOCK_SECONDS * 1000))
+
+    async def _refresh(self, redis: Commands) -> None:
+        changes = await self._changes(redis)
+        if changes is None:
+            await self._load(redis)
+        elif changes:
+            await self._update(redis, changes)
 
     async def _changes(self, redis: Commands) -> dict[bytes, str] | None:
         """Change -> key of what has changed; none where everything must be read."""
