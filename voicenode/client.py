@@ -157,6 +157,23 @@ class Connection:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
 
+    async def ask(
+        self,
+        request: str,
+        data: dict[str, Any],
+        answer: str,
+        payload: bytes = b"",
+        limit: float = FIRST_AUDIO_TIMEOUT,
+    ) -> dict[str, Any]:
+        """What a node says in a message of type `answer` about a request.
+
+        Raises:
+            VoiceServiceError: the node's own error with its code, or `no-node` where it does not answer.
+        """
+        with suppress(OSError):  # as in describe
+            await self._write(Frame(request, data, payload))
+        return (await self._frame({answer}, limit)).data
+
     async def _chunks(self, first: Frame, end: str, sending: asyncio.Task[None]) -> AsyncGenerator[bytes]:
         frame = first
         while frame.type != end:

@@ -201,6 +201,7 @@ class Node:
             cancel_live=control.cancel_live,
             note_error=control.note_error,
             url_of=self._url_of,
+            voice_desk=self._voices.desk,
         )
 
     def _info(self) -> Mapping[str, Any]:

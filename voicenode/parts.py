@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from voicenode import __version__, report
+from voicenode import __version__, report, speech_to_text
 from voicenode.cast import FallbackRules
 from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
 from voicenode.doctor.requirements import not_installed
@@ -16,6 +16,7 @@ from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
 from voicenode.stores.file import FileStore
 from voicenode.text import Lexicon
+from voicenode.transcription import Transcriber
 from voicenode.transports.wyoming import WyomingServer
 from voicenode.voices import Catalogue, Voice
 from voicenode.workers.limits import PoolLimits
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 AUDIO_FOLDER, STORE_FOLDER, MODELS_FOLDER = "audio", "store", "models"
 """Where in the data directory lie the audio of jobs, all else that the node remembers, and models."""
-ARTEFACTS_FOLDER = "artefacts"
-"""Copies of what engines made of cloned voices; the store has them, too."""
+ARTEFACTS_FOLDER, IMPORT_FOLDER = "artefacts", "import"
+"""Where lie copies of what engines made of cloned voices, and recordings that shall become voices."""
 CACHE_FOLDER = "cache"
 """Copies of what is in a Redis; all of it may be removed while no node runs."""
 
@@ -193,8 +194,14 @@ def build_voices(
         processor,
         pool,
         folder=settings.data_dir / ARTEFACTS_FOLDER,
+        import_folder=settings.data_dir / IMPORT_FOLDER,
         limits=limits,
         permission=Permission(rules, Subnets()),
+        transcriber=Transcriber(
+            uri=chosen.speech_to_text if chosen.speech_to_text.startswith("tcp://") else None,
+            find=speech_to_text.find if chosen.speech_to_text == "auto" else None,
+            whisper_model=chosen.whisper,
+        ),
     )
 
 

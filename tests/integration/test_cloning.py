@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import recorded, tone
+from tests.support import recorded
 from tests.support.cloning import HERE, Cloning, cloning, lines, recording
 from tests.support.engines.voicenode_tone import ToneOptions
 from voicenode.cloning import Rules, VoiceLimits
@@ -24,11 +24,6 @@ pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 CLONED = re.compile(r"[0-9a-f]{8}: Hello")
 """What a cloned tone says when it says Hello."""
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture
@@ -144,7 +139,8 @@ async def test_nothing_is_kept_of_a_recording_that_an_engine_refuses(tmp_path: P
 
 async def test_a_name_is_not_taken_twice(node: Cloning) -> None:
     await node.clone()
-    await refused(ErrorCode.CONFLICT, node.clone("ANNA"))
+    other = await asyncio.to_thread(recording, OTHER)
+    await refused(ErrorCode.CONFLICT, node.clone("ANNA", other))
     assert (await node.clone("Anna", replace="rename"))["name"] == "Anna-2"
     assert names(node) == ["Anna", "Anna-2"]
 
@@ -169,7 +165,7 @@ async def test_of_two_clones_of_one_name_at_once_one_wins(node: Cloning) -> None
 async def test_a_name_in_any_script_and_case_is_one(node: Cloning, tmp_path: Path) -> None:
     await node.clone("J\u00fcrgen")
     assert CLONED.fullmatch(await node.say("Hello", "JU\u0308RGEN"))
-    assert {path.name for path in folder_of(tmp_path)} <= {"store", "artefacts", "diary"}
+    assert {path.name for path in folder_of(tmp_path)} <= {"store", "artefacts", "import", "diary"}
 
 
 @pytest.mark.parametrize("name", ["tone-plain", "tone-new", "Tone-Deutsch", "plain"])
@@ -257,3 +253,8 @@ async def test_every_change_is_in_the_log(node: Cloning, caplog: pytest.LogCaptu
     assert re.fullmatch(r"clone voice 'Anna' by 127.0.0.1:1 over wyoming: done, .*'Anna, by letter'", said[0])
     assert "delete voice 'anna'" in said[1]
     assert "refused, unknown-voice" in said[2]
+
+
+async def test_the_same_recording_again_gets_the_same_answer(node: Cloning) -> None:
+    first = await node.clone()
+    assert await node.clone() == {**first, "warnings": []}

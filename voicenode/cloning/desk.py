@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voicenode.cloning import names
+from voicenode.cloning.folder import imported
 from voicenode.cloning.profile import summary, view
 from voicenode.cloning.request import CloneRequest, Page, UpdateRequest, name_in
 from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
@@ -15,6 +17,7 @@ from voicenode.voices import name_key, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from voicenode.cloning.cloner import Cloner
     from voicenode.cloning.permission import Asker, Permission
@@ -33,11 +36,20 @@ class VoiceDesk:
     first, and StoreError where nothing could be kept.
     """
 
-    def __init__(self, profiles: VoiceProfiles, cloner: Cloner, shelf: Shelf, permission: Permission) -> None:
+    def __init__(
+        self,
+        profiles: VoiceProfiles,
+        cloner: Cloner,
+        shelf: Shelf,
+        permission: Permission,
+        import_folder: Path,
+    ) -> None:
         self._profiles = profiles
         self._cloner = cloner
         self._shelf = shelf
         self._permission = permission
+        self._import_folder = import_folder
+        self._tasks: set[asyncio.Task[dict[str, Any]]] = set()
 
     def check(self, asker: Asker) -> None:
         """Look whether someone may change voices, before he sends a lot.
@@ -47,8 +59,37 @@ class VoiceDesk:
         """
         self._permission.check(asker)
 
+    def imported(self, name: str) -> Source:
+        """A recording in the import folder.
+
+        Raises:
+            RequestError: there is none of this name.
+        """
+        return imported(self._import_folder, name)
+
     async def clone(self, data: Mapping[str, Any], sources: Sequence[Source], asker: Asker) -> dict[str, Any]:
-        """Make a voice of recordings."""
+        """Make a voice of recordings, also where whoever asked does not wait for the answer."""
+        task = asyncio.create_task(self._clone(data, sources, asker), name="clone a voice")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Break off what is being made."""
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _done(self, task: asyncio.Task[dict[str, Any]]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # which the log has told, where nobody waits for it
+
+    async def _clone(
+        self, data: Mapping[str, Any], sources: Sequence[Source], asker: Asker
+    ) -> dict[str, Any]:
         with _audited("clone", data, asker) as note:
             self._permission.check(asker)
             request = CloneRequest.of(data)

@@ -49,6 +49,8 @@ class VoiceProfile:
     """The attached file that engines learn from which need no words."""
     spoken: str
     """The attached file whose words are known, or would be."""
+    source: str = ""
+    """The SHA-256 of the recordings as they came, and of the transcript with them."""
     revision: int = 1
     """One more whenever it may sound different."""
     description: str = ""
@@ -67,8 +69,8 @@ class VoiceProfile:
     """Who agreed to this."""
     pinned: bool = False
     """Whether it never expires, and is shown before others."""
-    ttl: float | None = None
-    """Seconds without use until it expires; none for never."""
+    ttl: float = 0.0
+    """Seconds without use until it expires; 0 for never."""
     last_used: float | None = None
     uses: int = 0
     artefacts: dict[str, tuple[Artefacts, ...]] = field(default_factory=dict)
@@ -77,7 +79,7 @@ class VoiceProfile:
     @property
     def expires_in(self) -> float | None:
         """How long a store shall keep it from now on, if it is not used again."""
-        return None if self.pinned else self.ttl
+        return None if self.pinned else self.ttl or None
 
     def made_by(self, engine: str, model: str) -> Artefacts | None:
         """What an engine of this model can use; an empty one takes that of any model."""
@@ -136,7 +138,7 @@ def view(kept: Kept) -> dict[str, Any]:
     told = {
         key: value
         for key, value in asdict(profile).items()
-        if key not in {"artefacts", "created", "last_used", "recordings", "style", "spoken"}
+        if key not in {"artefacts", "created", "last_used", "recordings", "style", "spoken", "source"}
     }
     return {
         **told,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ _RETRY_SECONDS = 5.0
 """Until a store that failed is watched again."""
 _WRITE_SECONDS = 60.0
 """Between two times that uses are written down, and what has expired is forgotten."""
+_SWEEP_MINUTES = 60
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +62,10 @@ class VoiceProfiles:
     @property
     def keys(self) -> set[str]:
         return set(self._kept)
+
+    async def names(self) -> list[str]:
+        """Of all voices, as the store has them right now."""
+        return [document.key for document in await self.store.list(COLLECTION)]
 
     def find(self, name: str) -> Kept | None:
         """The voice of this name, however it is spelled."""
@@ -200,12 +206,21 @@ class VoiceProfiles:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _keep_house(self) -> None:
-        while True:
+        for minutes in itertools.count():
+            if minutes % _SWEEP_MINUTES == 0:
+                await self._sweep()
             await asyncio.sleep(_WRITE_SECONDS)
             await self.write_uses()
             for key, kept in list(self._kept.items()):
                 if kept.expired:
                     self._note(key, None)
+
+    async def _sweep(self) -> None:
+        """What has expired is removed, recordings included."""
+        try:
+            await self.store.sweep()
+        except StoreError as error:
+            _log.warning("what has expired cannot be removed yet: %s", error)
 
     async def _reload(self) -> None:
         documents = await self.store.list(COLLECTION)

@@ -29,7 +29,7 @@ Tag = Annotated[str, MinLen(1), MaxLen(35), Field(pattern=r"^[A-Za-z0-9]+([-_][A
 """A language, as BCP 47 has them."""
 Tags = Annotated[tuple[Tag, ...], BeforeValidator(_as_list), MaxLen(50)]
 Engines = Annotated[tuple[Annotated[str, MinLen(1), MaxLen(60)], ...], BeforeValidator(_as_list), MaxLen(10)]
-Seconds = Annotated[float, Ge(60), Le(_LONGEST_TTL)]
+Seconds = Annotated[float, Ge(0), Le(_LONGEST_TTL)]
 ShortText = Annotated[str, MaxLen(500)]
 Transcript = Annotated[str, MaxLen(10_000)]
 
@@ -53,7 +53,7 @@ class CloneRequest(_Message):
     replace: bool | Literal["rename"] = False
     """Whether a voice of this name may be replaced, or the new one gets another name."""
     ttl: Seconds | None = None
-    """Seconds without use until it expires; none for as long as the node keeps voices."""
+    """Seconds without use until it expires, 0 for never; none for as long as the node keeps voices."""
     pinned: bool = False
     consent: ShortText | None = None
 
@@ -135,7 +135,6 @@ def check_keys(data: Mapping[str, Any], known: Iterable[str]) -> None:
 
 CLONE_KEYS = (*CloneRequest.model_fields, "language", "engine")
 UPDATE_KEYS = tuple(UpdateRequest.model_fields)
-PAGE_KEYS = tuple(Page.model_fields)
 
 _CLONE = TypeAdapter(CloneRequest)
 _UPDATE = TypeAdapter(UpdateRequest)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voicenode.cloning.artefacts import ArtefactKeeper
-from voicenode.cloning.cloner import Cloner, Transcribe
+from voicenode.cloning.cloner import Cloner
 from voicenode.cloning.desk import VoiceDesk
+from voicenode.cloning.folder import ImportFolder
 from voicenode.cloning.profiles import VoiceProfiles
 from voicenode.cloning.shelf import Shelf
+from voicenode.transcription import Transcriber
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -44,9 +46,10 @@ class ClonedVoices:
         processor: speaks in them.
         pool: runs the engines.
         folder: for files that engines read; all that is in it may go.
+        import_folder: what is put there becomes a voice.
         limits: what the node does with them.
         permission: who may change them.
-        transcribe: hears the words of recordings that come without.
+        transcriber: finds or compares the words of recordings; None where nobody listens.
     """
 
     def __init__(
@@ -56,9 +59,10 @@ class ClonedVoices:
         pool: EnginePool,
         *,
         folder: Path,
+        import_folder: Path,
         limits: VoiceLimits,
         permission: Permission,
-        transcribe: Transcribe | None = None,
+        transcriber: Transcriber | None = None,
     ) -> None:
         self._processor = processor
         self._shelf = Shelf(processor, limits.advertised, limits.engines)
@@ -69,10 +73,11 @@ class ClonedVoices:
             self._artefacts,
             self._shelf,
             quality=processor.quality,
-            transcribe=transcribe,
+            transcriber=transcriber or Transcriber(),
             ttl=limits.ttl,
         )
-        self.desk = VoiceDesk(self.profiles, cloner, self._shelf, permission)
+        self.desk = VoiceDesk(self.profiles, cloner, self._shelf, permission, import_folder)
+        self._import = ImportFolder(import_folder, self.desk)
         self._showing: asyncio.Handle | None = None
 
     @asynccontextmanager
@@ -87,6 +92,8 @@ class ClonedVoices:
             await opened.enter_async_context(self._artefacts.running())
             self._show()
             self._processor.lend_artefacts = self._artefacts.lend
+            opened.push_async_callback(self.desk.close)
+            await opened.enter_async_context(self._import.watched())
             yield
 
     def renew(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from voicenode.cloning import VoiceDesk
     from voicenode.voices import Voice
 
 
@@ -37,3 +38,5 @@ class Node:
     """Is told the code of each error with which a request is refused."""
     url_of: Callable[[str], str | None]
     """Where the audio file of this name can be had; None where no file can."""
+    voice_desk: VoiceDesk | None = None
+    """Answers what is asked about cloned voices; None where there can be none."""

@@ -21,6 +21,7 @@ from voicenode.transports.mqtt.messages import (
     take_transaction,
 )
 from voicenode.transports.mqtt.problems import Problems
+from voicenode.transports.mqtt.voices import VoiceRequests
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -35,14 +36,21 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MAX_LISTED = 1000
-_PLAIN = {"synthesize": "text", "job": "id", "cancel": "id", "load": "engine", "unload": "engine"}
+_PLAIN = {
+    "synthesize": "text",
+    "job": "id",
+    "cancel": "id",
+    "load": "engine",
+    "unload": "engine",
+    "delete_voice": "name",
+}
 """Request -> the key that a payload of plain text stands for."""
 
 
 class Requests:
     """Handles the messages on the request topics; each is answered, and then acknowledged.
 
-    `changed` is called when a request has changed the node's settings.
+    `changed` is called when a request has changed the node's settings or voices.
     """
 
     def __init__(
@@ -56,10 +64,10 @@ class Requests:
         self._changed = changed
         self._problems = Problems()
         self._under_way: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)
+        self._cloned = VoiceRequests(node.voice_desk, changed)
         self._actions: dict[str, Callable[[dict[str, Any]], Awaitable[Mapping[str, Any]]]] = {
-            "clone": _unsupported,
             "voices": self._voices,
-            "delete_voice": _unsupported,
+            **self._cloned.actions,
             "jobs": self._jobs,
             "job": self._job,
             "cancel": self._cancel,
@@ -135,7 +143,9 @@ class Requests:
         await self._queue.submit(request, job_id=reply.transaction, reply=reply.to_json())
 
     async def _voices(self, data: dict[str, Any]) -> Mapping[str, Any]:
-        check_keys(data, {})
+        check_keys(data, {"cloned": bool, "offset": int, "limit": int})
+        if data.get("cloned"):
+            return self._cloned.page(data)
         return {"voices": [views.voice(each) for each in self._node.voices() if each.advertised]}
 
     async def _jobs(self, data: dict[str, Any]) -> Mapping[str, Any]:
@@ -177,10 +187,6 @@ class Requests:
     async def _health_check(self, data: dict[str, Any]) -> Mapping[str, Any]:
         check_keys(data, {})
         return {"healthy": True}
-
-
-async def _unsupported(_data: dict[str, Any]) -> Mapping[str, Any]:
-    raise RequestError(ErrorCode.UNSUPPORTED, "this node cannot clone voices")
 
 
 def _required_id(data: Mapping[str, Any]) -> str:
