@@ -436,3 +436,16 @@ async def test_redis_is_reached_over_tls_and_a_socket(tmp_path: Path) -> None:
         async with open_store(f"rediss://localhost:{tls}?prefix=x&cache={tmp_path / 'cache'}") as store:
             with pytest.raises(StoreError, match=r"cannot be reached.*certificate verify failed"):
                 await store.list("voices")
+
+
+async def test_a_task_that_is_cancelled_in_the_midst_of_a_command_ends(store: Store) -> None:
+    async def ask() -> None:
+        while True:
+            await store.list("voices")
+
+    for turns in range(150):
+        task = asyncio.create_task(ask())
+        for _ in range(turns % 30):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait_for(asyncio.wait([task]), 5)

@@ -88,8 +88,7 @@ class Mirror:
 
     async def follow(self) -> None:
         """Refresh at each change until cancelled; what was missed while Redis was lost is told then."""
-        task = asyncio.current_task()
-        while task and not task.cancelling():  # redis-py may make a lost connection of a cancellation
+        while True:
             try:
                 await self._link.follow(f"{self._space.collection} cannot be followed", self._news)
             except StoreError:  # the link has told
