@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from tests.support import leaks
+from tests.support import leaks, tone
 from tests.support.heartbeat import STOPPED, Heartbeat
 from tests.support.mosquitto import Mosquitto
 from tests.support.redis_server import RedisServer
@@ -95,6 +95,12 @@ async def heartbeat() -> AsyncIterator[Heartbeat]:
     async with Heartbeat() as heartbeat:
         yield heartbeat
     heartbeat.check()
+
+
+@pytest.fixture
+def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that a test starts find the tone engine."""
+    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from voicenode import __version__, report
+from voicenode import __version__, report, speech_to_text
 from voicenode.cast import FallbackRules
 from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
 from voicenode.doctor.requirements import not_installed
@@ -16,6 +16,7 @@ from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
 from voicenode.stores.file import FileStore
 from voicenode.text import Lexicon
+from voicenode.transcription import Transcriber
 from voicenode.transports.wyoming import WyomingServer
 from voicenode.voices import Catalogue, Voice
 from voicenode.workers.limits import PoolLimits
@@ -196,6 +197,11 @@ def build_voices(
         import_folder=settings.data_dir / IMPORT_FOLDER,
         limits=limits,
         permission=Permission(rules, Subnets()),
+        transcriber=Transcriber(
+            uri=chosen.speech_to_text if chosen.speech_to_text.startswith("tcp://") else None,
+            find=speech_to_text.find if chosen.speech_to_text == "auto" else None,
+            whisper_model=chosen.whisper,
+        ),
     )
 
 

@@ -4,7 +4,6 @@ import asyncio
 
 from voicenode.errors import SetupError
 from voicenode.transcription.wyoming import listens
-from voicenode.transports.mdns.discovery import discover
 
 _SEARCH_SECONDS = 3.0
 _MOST = 32
@@ -13,6 +12,8 @@ _MOST = 32
 
 async def find() -> str | None:
     """Its URI, or None where there is none."""
+    from voicenode.transports.mdns.discovery import discover  # noqa: PLC0415 - a node may do without mDNS
+
     try:
         services = await discover(_SEARCH_SECONDS)
     except SetupError:  # no network that could be searched

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import recorded, tone
+from tests.support import recorded
 from tests.support.cloning import HERE, Cloning, cloning, lines, recording
 from tests.support.engines.voicenode_tone import ToneOptions
 from voicenode.cloning import Rules, VoiceLimits
@@ -24,11 +24,6 @@ pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 CLONED = re.compile(r"[0-9a-f]{8}: Hello")
 """What a cloned tone says when it says Hello."""
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture

@@ -20,11 +20,6 @@ pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 CHAIN = FallbackRules(engines=("tone2", "tone3", "tone"))
 
 
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
-
-
 @asynccontextmanager
 async def node(
     fallback: FallbackRules = CHAIN, **options: ToneOptions

@@ -14,7 +14,6 @@ import pytest
 import soundfile
 
 from tests.support import jobs as support
-from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE, ToneOptions, spell
 from tests.support.jobs import request, speak
 from tests.support.limits import LIMIT
@@ -25,11 +24,6 @@ from voicenode.jobs import Job, JobQueue, JobState, Player, Write
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 WAV_HEADER = 44
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 class Topic:

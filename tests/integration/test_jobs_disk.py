@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from tests.support import jobs as support
-from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE
 from tests.support.jobs import request, speak, spoken
 from tests.support.limits import LIMIT
@@ -22,11 +21,6 @@ from voicenode.stores.file import FileStore
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 CHAR_BYTES = 2 * RATE // 100
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture

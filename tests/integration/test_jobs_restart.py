@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.support import jobs as support
-from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions
 from tests.support.jobs import request, spoken
 from voicenode.errors import ErrorCode
@@ -22,11 +21,6 @@ ROOT = Path(__file__).parents[2]
 
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 async def begun(jobs: JobQueue, job_id: str) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.support import jobs as support
-from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions
 from tests.support.jobs import request, speak, spoken
 from tests.support.limits import LIMIT
@@ -17,11 +16,6 @@ from voicenode.errors import BusyError, ErrorCode
 from voicenode.jobs import Job, JobQueue, JobState, Write, speaker
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import tone
 from tests.support.mqtt import Peer, Running, node
 
 if TYPE_CHECKING:
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
-
-
-@pytest.fixture
-async def running(
-    mosquitto: Mosquitto,
-    tmp_path: Path,
-    tone_engine: None,  # noqa: ARG001 (order)
-) -> AsyncIterator[Running]:
-    async with node(mosquitto, tmp_path / "node") as running:
-        yield running
 
 
 @pytest.fixture

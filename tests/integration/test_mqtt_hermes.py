@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions, spell
 from tests.support.limits import LIMIT
 from tests.support.mosquitto import Mosquitto
@@ -28,11 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 SAY, ERROR, FINISHED = "hermes/tts/say", "hermes/error/tts", "hermes/tts/sayFinished"
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @asynccontextmanager

@@ -8,32 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import tone
 from tests.support.engines.voicenode_tone import spell
-from tests.support.mqtt import Peer, Running, node, properties
+from tests.support.mqtt import Peer, Running, properties
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from tests.support.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
-
-
-@pytest.fixture
-async def running(
-    mosquitto: Mosquitto,
-    tmp_path: Path,
-    tone_engine: None,  # noqa: ARG001 (order)
-) -> AsyncIterator[Running]:
-    async with node(mosquitto, tmp_path / "node") as running:
-        yield running
 
 
 @pytest.fixture

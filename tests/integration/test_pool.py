@@ -23,11 +23,6 @@ pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 
 @pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
-
-
-@pytest.fixture
 async def pool() -> AsyncIterator[EnginePool]:
     async with tone.pool() as pool:
         yield pool
@@ -391,6 +386,17 @@ async def test_an_engine_that_needs_more_than_all_may_take_is_not_started() -> N
         (state,) = pool.states()
         assert (state.state, state.starts) == ("unloaded", 0)
         assert "set it to more" in (state.error or "")
+
+
+async def test_an_engine_that_needs_no_memory_waits_for_none() -> None:
+    async with tone.pool(tone.spec("tone2"), tone.spec("tone3"), tone.spec(), memory=150) as pool:
+        async with pool.hold("tone2") as turns, aclosing(turns.synthesize(segment("wait hang"))) as chunks:
+            await anext(chunks)
+            waiting = asyncio.create_task(say(pool, "other", "tone3"))
+            await until(lambda: pool.states()[1].state == "loading")
+            assert await say(pool, "at once") == "at once"
+            assert not waiting.done()
+        assert await waiting == "other"
 
 
 async def test_what_waits_for_memory_too_long_is_busy() -> None:

@@ -27,11 +27,6 @@ from voicenode.workers.turns import Turns
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
-
-
 @asynccontextmanager
 async def prewarmed(**fields: Any) -> AsyncIterator[EnginePool]:  # noqa: ANN401
     async with tone.pool(tone.spec(prewarm_imports=True, **fields)) as pool:

@@ -11,7 +11,7 @@ import pytest
 from wyoming.client import AsyncClient
 from wyoming.event import Event
 
-from tests.support import recorded, tone
+from tests.support import recorded
 from tests.support.cloning import Cloning, cloning, recording
 from tests.support.daemon import hear, request
 from tests.support.engines.voicenode_tone import spell
@@ -22,11 +22,6 @@ from voicenode.transports.wyoming import WyomingServer
 from voicenode.transports.wyoming.voices import MAX_PAYLOAD
 
 pytestmark = pytest.mark.usefixtures("tone_engine")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voicenode.stores.store import Store
+    from voicenode.transcription import Transcriber
 
 HERE = Asker(door="wyoming", peer="127.0.0.1:1", address="127.0.0.1")
 
@@ -62,6 +63,7 @@ async def cloning(
     rules: Rules | None = None,
     limits: VoiceLimits | None = None,
     store: Store | None = None,
+    transcriber: Transcriber | None = None,
 ) -> AsyncIterator[Cloning]:
     """A node whose store, if none is given, is in `folder`."""
     options = options or ToneOptions()
@@ -79,6 +81,7 @@ async def cloning(
             import_folder=folder / "import",
             limits=limits or VoiceLimits(engines=engines),
             permission=Permission(rules or Rules(), lambda: ()),
+            transcriber=transcriber,
         )
         async with cloned.open():
             yield Cloning(cloned, processor, store or own)

@@ -1,6 +1,5 @@
 """Voices that are made of recordings: made, kept, shown, lent to engines, and deleted."""
 
-from voicenode.cloning.cloner import Transcribe
 from voicenode.cloning.desk import VoiceDesk
 from voicenode.cloning.permission import Asker, Network, Permission, Rules
 from voicenode.cloning.voices import ClonedVoices, VoiceLimits
@@ -11,7 +10,6 @@ __all__ = [
     "Network",
     "Permission",
     "Rules",
-    "Transcribe",
     "VoiceDesk",
     "VoiceLimits",
 ]

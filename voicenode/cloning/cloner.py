@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from voicenode.cloning.profile import Kept, VoiceProfile
 from voicenode.cloning.profiles import same_sound
 from voicenode.cloning.request import MAX_BYTES
 from voicenode.errors import BusyError, ConflictError, EngineError, ErrorCode, RequestError
+from voicenode.transcription import Reference
 from voicenode.voices import base_language, unknown
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
     from voicenode.cloning.shelf import Shelf
     from voicenode.quality import QualityProfiles
     from voicenode.recordings import CheckedRecordings, Source
-
-Transcribe = Callable[[bytes, str | None], Awaitable[str | None]]
-"""The words of a WAV file in a language, if that is known; None where nobody can tell."""
+    from voicenode.transcription import Transcriber
 
 _AT_ONCE = 2
 """Recordings that are checked side by side; each may take some hundred MB for a while."""
@@ -61,7 +59,7 @@ class Cloner:
         artefacts: has engines make what they keep of them.
         shelf: knows which engines clone, and what they speak.
         quality: the quality profiles.
-        transcribe: hears the words of recordings that come without.
+        transcriber: finds or compares the words of recordings, where an engine needs them.
         ttl: seconds without use until a voice expires that says nothing of it.
     """
 
@@ -72,14 +70,14 @@ class Cloner:
         shelf: Shelf,
         *,
         quality: QualityProfiles,
-        transcribe: Transcribe | None,
+        transcriber: Transcriber,
         ttl: float,
     ) -> None:
         self._profiles = profiles
         self._artefacts = artefacts
         self._shelf = shelf
         self._quality = quality
-        self._transcribe = transcribe
+        self._transcriber = transcriber
         self._ttl = ttl
         self._free = asyncio.Semaphore(_AT_ONCE)
 
@@ -156,11 +154,11 @@ class Cloner:
         self, request: CloneRequest, engines: Sequence[str], checked: CheckedRecordings
     ) -> _Draft:
         files = {f"recording-{number}.wav": each.wav for number, each in enumerate(checked.recordings, 1)}
-        style, spoken = _named(files, "style.wav", checked.style.wav), _spoken(files, checked)
-        warnings = list(checked.warnings)
-        words = checked.transcript
-        if words is None and any(map(self._shelf.needs_transcript, engines)):
-            words = await self._words(files[spoken], request, warnings)
+        reference = await self._reference(request, engines, checked)
+        style = _named(files, "style.wav", checked.style.wav)
+        spoken = _named(files, "spoken.wav", reference.wav)
+        warnings = [*checked.warnings, *reference.warnings]
+        words = reference.transcript
         first = checked.recordings[0]
         profile = VoiceProfile(
             id=uuid.uuid4().hex,
@@ -183,22 +181,25 @@ class Cloner:
         )
         return _Draft(profile, files, warnings)
 
-    async def _words(self, wav: bytes, request: CloneRequest, warnings: list[str]) -> str | None:
-        if self._transcribe is None:
-            return None
-        words = await self._transcribe(wav, request.languages[0] if request.languages else None)
-        if words:
-            warnings.append(f"the transcript was heard by a machine: '{words[:200]}'")
-        return words or None
+    async def _reference(
+        self, request: CloneRequest, engines: Sequence[str], checked: CheckedRecordings
+    ) -> Reference:
+        """What engines get that must be told the words; nobody listens where none of them must."""
+        if not any(map(self._shelf.needs_transcript, engines)):
+            return Reference.unheard(checked)
+        return await self._transcriber.reference(checked, request.languages[0] if request.languages else "")
 
     def _told(self, engines: Sequence[str], words: str | None, warnings: list[str]) -> list[str]:
         """The engines without those that would have to be told the words of the recording."""
         able = [engine for engine in engines if words or not self._shelf.needs_transcript(engine)]
         for engine in engines:
             if engine not in able:
-                what = f"engine {engine} must be told the words of the recording: send a transcript"
+                what = (
+                    f"engine {engine} must be told the words of the recording: send a transcript, run a "
+                    "Wyoming speech-to-text service, or install voicenode[whisper]"
+                )
                 if not able:
-                    raise RequestError(ErrorCode.BAD_TRANSCRIPT, what)
+                    raise RequestError(ErrorCode.BAD_TRANSCRIPT, "; ".join([what, *warnings]))
                 warnings.append(f"{what}; until then it does not speak in this voice")
         return able
 
@@ -262,11 +263,6 @@ def _named(files: dict[str, bytes], name: str, content: bytes) -> str:
             return known
     files[name] = content
     return name
-
-
-def _spoken(files: dict[str, bytes], checked: CheckedRecordings) -> str:
-    told = checked.transcribed
-    return _named(files, "spoken.wav", checked.spoken.wav if told is None else told.wav)
 
 
 def _figures(figures: recordings.Figures) -> dict[str, Any]:

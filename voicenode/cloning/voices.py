@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voicenode.cloning.artefacts import ArtefactKeeper
-from voicenode.cloning.cloner import Cloner, Transcribe
+from voicenode.cloning.cloner import Cloner
 from voicenode.cloning.desk import VoiceDesk
 from voicenode.cloning.folder import ImportFolder
 from voicenode.cloning.profiles import VoiceProfiles
 from voicenode.cloning.shelf import Shelf
+from voicenode.transcription import Transcriber
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -48,7 +49,7 @@ class ClonedVoices:
         import_folder: what is put there becomes a voice.
         limits: what the node does with them.
         permission: who may change them.
-        transcribe: hears the words of recordings that come without.
+        transcriber: finds or compares the words of recordings; None where nobody listens.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class ClonedVoices:
         import_folder: Path,
         limits: VoiceLimits,
         permission: Permission,
-        transcribe: Transcribe | None = None,
+        transcriber: Transcriber | None = None,
     ) -> None:
         self._processor = processor
         self._shelf = Shelf(processor, limits.advertised, limits.engines)
@@ -72,7 +73,7 @@ class ClonedVoices:
             self._artefacts,
             self._shelf,
             quality=processor.quality,
-            transcribe=transcribe,
+            transcriber=transcriber or Transcriber(),
             ttl=limits.ttl,
         )
         self.desk = VoiceDesk(self.profiles, cloner, self._shelf, permission, import_folder)

@@ -43,6 +43,11 @@ def _is_listen_uri(uri: str) -> bool:
             return uri == "stdio://"
 
 
+def _is_service_uri(uri: str) -> bool:
+    parts = urlsplit(uri)
+    return parts.scheme == "tcp" and bool(parts.hostname) and parts.port is not None and not parts.path
+
+
 def _is_http_url(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
@@ -85,6 +90,13 @@ NetworkOrLocal = Annotated[
     str,
     _checked(
         lambda text: text == "local" or bool(ip_network(text)), "local, or a network such as 192.168.1.0/24"
+    ),
+]
+SpeechToText = Annotated[
+    str,
+    _checked(
+        lambda text: text in {"auto", "off"} or _is_service_uri(text),
+        "auto, off, or an address, tcp://HOST:PORT",
     ),
 ]
 HttpUrl = Annotated[str, _checked(_is_http_url, "http://HOST:PORT or https://HOST, with a path or without")]

@@ -20,6 +20,7 @@ from voicenode.settings.fields import (
     Port,
     RedisUrl,
     Seconds,
+    SpeechToText,
     Topic,
 )
 
@@ -211,6 +212,10 @@ class CloningSettings(Section):
     """Over MQTT: off for nobody, on for whoever the broker lets, token for whoever sends the token."""
     per_hour: Annotated[int, Ge(1)] = 60
     """Recordings that are taken within an hour."""
+    speech_to_text: SpeechToText = "auto"
+    """Who hears words that nobody wrote down: tcp://HOST:PORT, auto for the first found by mDNS, or off."""
+    whisper: Name | None = "small"
+    """Model or folder for faster-whisper, where it is installed and nobody else listens; null for none."""
 
 
 class EngineSettings(Section):

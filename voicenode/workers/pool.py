@@ -125,6 +125,8 @@ class EnginePool:
             EngineError: it needs more than all engines together may take.
             BusyError: the others had something to do for too long.
         """
+        if not slot.spec.memory:
+            return
         self._check_memory(slot)
         try:
             async with asyncio.timeout(self.limits.wait_timeout):
@@ -156,7 +158,7 @@ class EnginePool:
 
     async def _fits(self, slot: Slot) -> bool:
         needed, others = slot.spec.memory, self._on_device(slot)
-        if not needed or not others:
+        if not others:
             return True
         if self.limits.low_vram:
             return False
