@@ -45,7 +45,9 @@ class RedisServer:
         self.stop()
 
     def start(self) -> None:
-        """Start the server and return when it answers."""
+        """Start the server, unless it runs, and return when it answers."""
+        if self._process is not None:
+            return
         own = ["--bind", self.host, "--port", str(self.port), "--dir", str(self.folder), "--save", ""]
         kept = ["--appendonly", "yes", "--appendfsync", "always"]
         with (self.folder / "redis.log").open("ab") as log:
