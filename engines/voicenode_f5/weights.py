@@ -167,7 +167,7 @@ def _save(weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> Exception:
-    reason = str(error).partition("\n")[0]
+    reason = str(error).partition("\n")[0].partition(". ")[0]  # PyTorch goes on with guesses
     return unavailable(f"{path} is truncated or damaged ({reason}); {_replace(path)}")
 
 

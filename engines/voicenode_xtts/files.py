@@ -61,9 +61,9 @@ class ModelFolder:
         try:
             config = json.loads(path.read_bytes())
             if config["model"] != "xtts" or not config["model_args"]["gpt_use_perceiver_resampler"]:
-                raise unavailable(f"{path} describes another model than XTTS v2")
+                raise unfit(f"{path} describes another model than XTTS v2")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise unavailable(f"{path} is no configuration of XTTS v2: {_reason(error)}") from error
+            raise unfit(f"{path} is no configuration of XTTS v2: {_reason(error)}") from error
         return dict(config)
 
     def source(self, name: str) -> Path:
@@ -135,7 +135,7 @@ def header(path: Path) -> dict[str, Any]:
         if path.stat().st_size != size:
             raise ValueError(f"it has {path.stat().st_size} bytes instead of {size}")  # noqa: TRY301
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise unavailable(f"{path} is damaged ({_reason(error)}); remove it, and {_DOWNLOAD}") from error
+        raise unfit(f"{path} is damaged ({_reason(error)})") from error
     return told
 
 
@@ -155,6 +155,11 @@ def _told(path: Path, *, forgiving: bool) -> dict[str, str]:
 def unavailable(sentence: str) -> EngineError:
     """The engine cannot speak here until its owner has done something."""
     return EngineError(ErrorCode.ENGINE_UNAVAILABLE, sentence)
+
+
+def unfit(sentence: str) -> EngineError:
+    """A file is not what it should be."""
+    return unavailable(f"{sentence}; copy your own there again, or remove it and {_DOWNLOAD}")
 
 
 def _reason(error: Exception) -> str:

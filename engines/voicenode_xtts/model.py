@@ -11,7 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from voicenode_xtts.conversion import convert
-from voicenode_xtts.files import MODEL, unavailable
+from voicenode_xtts.files import MODEL, unavailable, unfit
 from voicenode_xtts.gpt import GPT, Sizes
 from voicenode_xtts.text import Tokenizer
 from voicenode_xtts.vocoder import HifiGan, VocoderStream
@@ -123,7 +123,7 @@ def fill(
             if shapes.get(prefix + name) != tuple(tensor.shape)
         ]
         if wrong:
-            raise unavailable(
+            raise unfit(
                 f"{source} has not the weights that config.json and vocab.json beside it describe: "
                 f"{'; '.join(wrong[:_SHOWN])}{' ...' if len(wrong) > _SHOWN else ''}"
             )

@@ -193,3 +193,12 @@ def test_missing_servers_fail_the_tests_and_are_named(tmp_path: Path, bare_syste
     assert result.returncode == 1
     assert result.stderr.startswith("set-up: missing: ")
     assert result.stderr.endswith("mosquitto-clients redis-server\n")
+
+
+def test_a_machine_without_python_is_told_how_to_get_one(tmp_path: Path, bare_system: Path) -> None:
+    result = run(copy_checkout(tmp_path / "checkout") / "script/run", env={"PATH": str(bare_system)})
+    assert result.returncode == 1
+    assert result.stderr == (
+        "set-up: Python 3.11 or newer is needed, and there is none; "
+        "install one, on Debian 12 or newer with: apt-get install python3\n"
+    )

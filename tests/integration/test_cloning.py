@@ -13,6 +13,7 @@ import pytest
 from tests.support import recorded
 from tests.support.cloning import HERE, Cloning, check_once, cloning, lines, recording
 from tests.support.engines.voicenode_tone import ToneOptions
+from tests.support.limits import LIMIT
 from voicenode.cloning import Rules, VoiceLimits
 from voicenode.cloning.profile import COLLECTION
 from voicenode.errors import ConflictError, ErrorCode, StoreError, VoiceServiceError
@@ -46,7 +47,7 @@ def folder_of(path: Path) -> list[Path]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         while not condition():  # noqa: ASYNC110 (nothing tells)
             await asyncio.sleep(0.01)
 

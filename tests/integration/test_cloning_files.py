@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import recorded, tone
 from tests.support.cloning import Cloning, check_once, cloning, recording
+from tests.support.limits import LIMIT
 from voicenode.cloning import archive
 from voicenode.cloning.folder import imported
 from voicenode.cloning.profile import COLLECTION, VoiceProfile
@@ -33,7 +34,7 @@ async def node(tmp_path: Path) -> AsyncIterator[Cloning]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(LIMIT):
         while not condition():  # noqa: ASYNC110 (nothing tells)
             await asyncio.sleep(0.02)
 

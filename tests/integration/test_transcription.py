@@ -222,10 +222,11 @@ async def test_a_service_that_fails_leaves_it_to_faster_whisper() -> None:
 @pytest.mark.parametrize(
     ("model", "language", "told"),
     [
-        ("large", "en", "download it: python -m voicenode.transcription.whisper download large"),
+        ("/models/mine", "en", "finds no model in /models/mine"),
+        ("large", "en", "download it: python -m voicenode.transcription.listen download large"),
         ("small", "", "3"),
     ],
-    ids=["no weights", "crash"],
+    ids=["no folder", "no weights", "crash"],
 )
 async def test_what_faster_whisper_lacks_is_said(model: str, language: str, told: str) -> None:
     found = await Transcriber(whisper_model=model).reference(recorded(), language)
