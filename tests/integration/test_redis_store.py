@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.certificates import certificates
 from tests.support.documents import ROOT
+from tests.support.limits import LIMIT
 from tests.support.mqtt_proxy import Proxy
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
@@ -73,7 +74,7 @@ async def until_it_works(operation: Callable[[], Awaitable[Any]]) -> None:
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         while not await true():  # noqa: ASYNC110 (polling is all that a lost server offers)
             await asyncio.sleep(0.01)
 
@@ -115,6 +116,20 @@ async def test_what_was_known_is_still_there_while_redis_is_lost(
     assert await store.verify() == []
 
 
+async def test_the_loss_of_redis_and_its_return_are_told_once(
+    mortal: RedisServer, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with store.watch("voices"):
+        mortal.kill()
+        for _ in range(5):
+            assert await store.list("voices") == []
+            await asyncio.sleep(0.05)
+        mortal.start()
+        await until_it_works(lambda: store.put("voices", "anna", {}))
+    told = [record.getMessage().partition(": ")[0] for record in caplog.records]
+    assert [sentence.rpartition(" is ")[2] for sentence in told] == ["lost", "there again"]
+
+
 async def test_puts_while_redis_is_killed_and_started_are_whole_or_did_not_happen(
     mortal: RedisServer, url: str, store: Store, endurance: Callable[[int], int]
 ) -> None:
@@ -146,6 +161,50 @@ async def test_puts_while_redis_is_killed_and_started_are_whole_or_did_not_happe
         assert number >= acknowledged[-1]
         assert await contents(fresh, "anna", "a.wav") == b"%d" % number * 100_000
         assert await fresh.verify() == []
+
+
+async def test_a_node_that_starts_while_redis_is_lost_knows_what_it_knew(
+    mortal: RedisServer, url: str
+) -> None:
+    async with open_store(url) as store, store.watch("voices"):
+        anna = await store.put("voices", "anna", {"n": 1}, files={"a.wav": b"sound"})
+        await store.put("voices", "\ud800", {})
+        await store.put("voices", "gone", {}, expires_in=0.1)
+        await store.list("voices")
+    mortal.kill()
+    try:
+        async with open_store(url) as store, store.watch("voices") as changes:
+            assert [document.key for document in await store.list("voices")][:1] == ["anna"]
+            assert await store.get("voices", "anna") == anna
+            assert await contents(store, "anna", "a.wav") == b"sound"
+            mortal.start()
+            async with open_store(f"{url}-other") as other:
+                await until_it_works(lambda: other.put("voices", "bob", {}))
+            assert await anext(changes) in {"anna", "bob", "gone", "\ud800"}
+            changed = await store.put("voices", "anna", {"n": 2}, revision=1)
+            assert changed.files == {"a.wav": 5}
+        async with open_store(f"{url}-elsewhere") as elsewhere:
+            assert len(await elsewhere.list("voices")) == 3
+    finally:
+        mortal.start()
+
+
+@pytest.mark.parametrize("left", [b"", b"{", b"[1]\n", None])
+async def test_a_snapshot_that_is_not_whole_is_none(
+    mortal: RedisServer, url: str, tmp_path: Path, left: bytes | None
+) -> None:
+    async with open_store(url) as store, store.watch("voices"):
+        await store.put("voices", "anna", {})
+        await store.list("voices")
+    (snapshot,) = (tmp_path / "cache/known").iterdir()
+    snapshot.unlink() if left is None else snapshot.write_bytes(left)
+    mortal.kill()
+    async with open_store(url) as store:
+        if left == b"":
+            assert await store.list("voices") == []  # so it was
+        else:
+            with pytest.raises(StoreError, match="cannot be reached"):
+                await store.list("voices")
 
 
 @asynccontextmanager
@@ -290,7 +349,7 @@ async def test_a_chunk_that_is_gone_is_told(mortal: RedisServer, store: Store, t
     mortal.command("DEL", f"{tmp_path.name}:{chunk}")
     (problem,) = await store.verify()
     assert problem.endswith(f"voices: 'anna': file 'a.wav' has {CHUNK} bytes, not {CHUNK + 5}")
-    for copy in (tmp_path / "cache").iterdir():
+    for copy in (tmp_path / "cache/files").iterdir():
         copy.unlink()
     with pytest.raises(StoreError, match=r"File 'a\.wav' of 'anna' cannot be read: a part of it is missing"):
         await store.open("voices", "anna", "a.wav")
@@ -329,7 +388,7 @@ async def test_keys_of_others_are_never_touched(mortal: RedisServer, url: str, s
 
 async def test_a_copy_that_was_damaged_is_fetched_anew(store: Store, tmp_path: Path) -> None:
     await store.put("voices", "anna", {}, files={"a.wav": b"sound"})
-    (copy,) = (tmp_path / "cache").iterdir()
+    (copy,) = (tmp_path / "cache/files").iterdir()
     copy.write_bytes(b"noise")
     assert await contents(store, "anna", "a.wav") == b"sound"
 
@@ -378,3 +437,16 @@ async def test_redis_is_reached_over_tls_and_a_socket(tmp_path: Path) -> None:
         async with open_store(f"rediss://localhost:{tls}?prefix=x&cache={tmp_path / 'cache'}") as store:
             with pytest.raises(StoreError, match=r"cannot be reached.*certificate verify failed"):
                 await store.list("voices")
+
+
+async def test_a_task_that_is_cancelled_in_the_midst_of_a_command_ends(store: Store) -> None:
+    async def ask() -> None:
+        while True:
+            await store.list("voices")
+
+    for turns in range(150):
+        task = asyncio.create_task(ask())
+        for _ in range(turns % 30):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait_for(asyncio.wait([task]), 5)

@@ -260,6 +260,15 @@ def test_a_gpu_that_is_not_there_is_told_with_the_reason(folder: Path) -> None:
         create(folder, device="cuda:3")
 
 
+def test_a_driver_that_is_too_old_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).")
+
+    monkeypatch.setattr(torch.cuda, "init", refuse)
+    with pytest.raises(EngineError, match=r"'cuda' cannot be used \(The NVIDIA driver .* is too old"):
+        create(folder, device="cuda")
+
+
 def test_a_device_of_another_name_is_a_bad_setting() -> None:
     with pytest.raises(ValueError, match="auto, cpu, cuda or cuda:N, not 'gpu'"):
         F5Options(device="gpu")

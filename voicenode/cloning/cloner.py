@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import time
 import uuid
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from voicenode import recordings
 from voicenode.cloning import names
@@ -173,7 +173,7 @@ class Cloner:
             transcript=words,
             duration=round(sum(each.seconds for each in checked.recordings), 3),
             sample_rate=first.figures.sample_rate,
-            figures=_figures(first.figures),
+            figures=asdict(first.figures),
             quality=request.quality,
             consent=request.consent,
             pinned=request.pinned,
@@ -263,14 +263,3 @@ def _named(files: dict[str, bytes], name: str, content: bytes) -> str:
             return known
     files[name] = content
     return name
-
-
-def _figures(figures: recordings.Figures) -> dict[str, Any]:
-    return {
-        "speech_share": round(figures.speech_share, 3),
-        "snr_db": round(figures.snr_db, 1),
-        "clipping": round(figures.clipping, 5),
-        "loudness_lufs": round(figures.loudness_lufs, 1),
-        "true_peak_dbtp": round(figures.true_peak_dbtp, 1),
-        "channels": figures.channels,
-    }
