@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 TARGET = ("--only-binary", ":all:", "--python-version", "3.11", "--constraint", str(ROOT / "constraints.txt"))
 """Debian 12's Python, and the versions that everybody gets."""
 MORE = ("hatchling", "async-timeout")
-"""What builds voicenode, and what it needs on Debian's 3.11.2 alone: pip asks this Python for its patch level."""
+"""What builds voicenode, and what Debian's 3.11.2 needs besides: pip asks this Python for its patch level."""
 
 
 def wheels(folder: Path) -> Path:
