@@ -50,7 +50,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         while not condition():  # noqa: ASYNC110 - the pool tells its state, not its changes
             await asyncio.sleep(0.005)
 

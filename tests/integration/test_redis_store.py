@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.certificates import certificates
 from tests.support.documents import ROOT
+from tests.support.limits import LIMIT
 from tests.support.mqtt_proxy import Proxy
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer
@@ -73,7 +74,7 @@ async def until_it_works(operation: Callable[[], Awaitable[Any]]) -> None:
 
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         while not await true():  # noqa: ASYNC110 (polling is all that a lost server offers)
             await asyncio.sleep(0.01)
 
