@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import recorded
-from tests.support.cloning import HERE, Cloning, cloning, lines, recording
+from tests.support.cloning import HERE, Cloning, check_once, cloning, lines, recording
 from tests.support.engines.voicenode_tone import ToneOptions
 from tests.support.limits import LIMIT
 from voicenode.cloning import Rules, VoiceLimits
@@ -22,6 +22,12 @@ from voicenode.stores import attachments
 from voicenode.stores.file import FileStore
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
+
+
+@pytest.fixture(autouse=True)
+def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_once(monkeypatch)
+
 
 CLONED = re.compile(r"[0-9a-f]{8}: Hello")
 """What a cloned tone says when it says Hello."""
@@ -153,8 +159,7 @@ async def test_a_replaced_voice_has_another_revision_and_sound(node: Cloning, tm
     assert (second["id"], second["revision"]) == (first["id"], 2)
     assert await node.say("Hello", "anna") != before
     assert await node.store.verify() == []
-    await asyncio.sleep(0)
-    assert len(folder_of(tmp_path / "artefacts")) == 1
+    await eventually(lambda: len(folder_of(tmp_path / "artefacts")) == 1)
 
 
 async def test_of_two_clones_of_one_name_at_once_one_wins(node: Cloning) -> None:
@@ -197,7 +202,7 @@ async def test_a_voice_that_is_deleted_while_it_speaks_finishes(node: Cloning, t
         await node.voices.desk.delete({"name": "anna"}, HERE)
         async for _ in chunks:
             pass
-    assert folder_of(tmp_path / "artefacts") == []
+    await eventually(lambda: folder_of(tmp_path / "artefacts") == [])
     assert await node.store.list(COLLECTION) == []
     await refused(ErrorCode.UNKNOWN_VOICE, node.say("Hello", "anna"))
 

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 import pytest
 
 from tests.support import recorded, tone
-from tests.support.cloning import Cloning, cloning, recording
+from tests.support.cloning import Cloning, check_once, cloning, recording
 from tests.support.limits import LIMIT
 from voicenode.cloning import archive
 from voicenode.cloning.folder import imported
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("tone_engine")
 @pytest.fixture
 def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", tone.python_path())
+    check_once(monkeypatch)
     monkeypatch.setattr("voicenode.cloning.folder.LOOK_SECONDS", 0.05)
 
 

@@ -12,7 +12,7 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event
 
 from tests.support import recorded
-from tests.support.cloning import Cloning, cloning, recording
+from tests.support.cloning import Cloning, check_once, cloning, recording
 from tests.support.daemon import hear, request
 from tests.support.engines.voicenode_tone import spell
 from voicenode.cloning import Rules
@@ -22,6 +22,11 @@ from voicenode.transports.wyoming import WyomingServer
 from voicenode.transports.wyoming.voices import MAX_PAYLOAD
 
 pytestmark = pytest.mark.usefixtures("tone_engine")
+
+
+@pytest.fixture(autouse=True)
+def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_once(monkeypatch)
 
 
 @asynccontextmanager

@@ -222,6 +222,16 @@ def test_a_gpu_that_is_not_there_is_told_and_auto_does_without(folder: Path) -> 
     assert load(folder, device="auto")._narrator._model.device.type == "cpu"
 
 
+def test_a_driver_that_is_too_old_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).")
+
+    monkeypatch.setattr(torch.cuda, "init", refuse)
+    message = refused(folder, device="cuda:0")
+    assert "device cuda:0 cannot be used: The NVIDIA driver on your system is too old" in message
+    assert "mend the GPU's driver" in message
+
+
 def test_a_precision_that_the_device_lacks_is_told(folder: Path) -> None:
     assert "fp16 needs a GPU" in refused(folder, precision="fp16")
     assert load(folder, precision="bf16")._narrator._model.gpt.mel_head.weight.dtype == torch.bfloat16

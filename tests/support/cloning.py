@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support import recorded, tone
 from tests.support.engines.voicenode_tone import ToneOptions, spell
+from voicenode import recordings
 from voicenode.cloning import Asker, ClonedVoices, Permission, Rules, VoiceLimits
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
-from voicenode.recordings import Source
+from voicenode.recordings import CheckedRecordings, Source
 from voicenode.request import SynthesisRequest
 from voicenode.stores.file import FileStore
 from voicenode.voices import Catalogue, Voice
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+
+    import pytest
 
     from voicenode.stores.store import Store
     from voicenode.transcription import Transcriber
@@ -32,6 +35,22 @@ HERE = Asker(door="wyoming", peer="127.0.0.1:1", address="127.0.0.1")
 def recording(text: str = recorded.WORDS) -> bytes:
     """A WAV file of some seconds, good enough to be cloned."""
     return recorded.file(recorded.spoken(text))
+
+
+def check_once(patch: pytest.MonkeyPatch) -> None:
+    """Check recordings in a thread of this process, and the same ones only once: else each costs a second."""
+
+    async def check(
+        sources: Sequence[Source], transcript: str | None = None, language: str = ""
+    ) -> CheckedRecordings:
+        return await asyncio.to_thread(_checked, tuple(sources), transcript, language)
+
+    patch.setattr(recordings, "check_apart", check)
+
+
+@cache
+def _checked(sources: tuple[Source, ...], transcript: str | None, language: str) -> CheckedRecordings:
+    return recordings.check(sources, transcript, language)
 
 
 @dataclass

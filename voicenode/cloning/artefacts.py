@@ -9,9 +9,8 @@ import logging
 import shutil
 import struct
 import tempfile
-import time
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +57,8 @@ class ArtefactKeeper:
         self._making: dict[tuple[str, str], asyncio.Task[Artefacts]] = {}
         self._lent: Counter[str] = Counter()
         self._unwanted: set[str] = set()
-        self._failed: dict[tuple[str, int, str], float] = {}
+        self._lacking: set[str] = set()
+        """Names of voices for which something is still to be made."""
         self._news = asyncio.Event()
 
     @asynccontextmanager
@@ -131,7 +131,9 @@ class ArtefactKeeper:
             self._unwanted |= gone
             idle = [name for name in gone if name not in self._lent]
             asyncio.get_running_loop().run_in_executor(None, lambda: [*map(self._discard, idle)])
-        self._news.set()
+        if after is not None and self._lacks(after):
+            self._lacking.add(after.profile.name)
+            self._news.set()
 
     async def _local(self, voice: Voice) -> Path:
         for _ in range(2):  # it may be replaced between two looks
@@ -200,31 +202,39 @@ class ArtefactKeeper:
             for name in (kept.profile.style, kept.profile.spoken)
         }
 
+    def _lacks(self, kept: Kept) -> list[str]:
+        """The engines that have nothing of a voice yet, or what another model made."""
+        profile = kept.profile
+        return [name for name in profile.engines if name in self._engines and not self._made(kept, name)]
+
     async def _catch_up(self) -> None:
+        later = set[str]()
         while True:
             self._news.clear()
-            for kept in list(self._profiles):
-                for engine in kept.profile.engines:
-                    if engine in self._engines and self._made(kept, engine) is None:
-                        await self._try_to_make(kept, engine)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_AGAIN_SECONDS):
+            names, self._lacking = self._lacking, set()
+            later |= {name for name in sorted(names) if not await self._try_to_make(name)}
+            try:
+                async with asyncio.timeout(_AGAIN_SECONDS if later else None):
                     await self._news.wait()
+            except TimeoutError:
+                self._lacking |= later
+                later = set()
 
-    async def _try_to_make(self, kept: Kept, engine: str) -> None:
-        this, now = (kept.profile.id, kept.profile.revision, engine), time.monotonic()
-        if self._failed.get(this, -_AGAIN_SECONDS) > now - _AGAIN_SECONDS:
-            return
-        self._failed[this] = now
+    async def _try_to_make(self, name: str) -> bool:
+        """Whether a voice lacks nothing now."""
+        kept = self._profiles.find(name)
+        if kept is None:
+            return True
         try:
-            await self._ensure(kept, engine)
-            del self._failed[this]
+            for engine in self._lacks(kept):
+                await self._ensure(kept, engine)
         except VoiceServiceError as error:
-            _log.warning("engine %s cannot speak as %s yet: %s", engine, kept.profile.name, error)
+            _log.warning("voice %s is not ready for all of its engines yet: %s", name, error)
+            return False
         except Exception:  # noqa: BLE001 - the boundary: the next voice is made all the same
-            _log.exception(
-                "engine %s cannot speak as %s for a reason nobody foresaw", engine, kept.profile.name
-            )
+            _log.exception("voice %s cannot be made ready for a reason nobody foresaw", name)
+            return False
+        return True
 
     def _prepare(self) -> None:
         """What an earlier life left behind goes, unless a voice has it."""
@@ -236,6 +246,7 @@ class ArtefactKeeper:
             elif path.name not in wanted:
                 path.unlink(missing_ok=True)
         self._models = {name: _model(engine) for name, engine in self._engines.items()}
+        self._lacking = {kept.profile.name for kept in self._profiles if self._lacks(kept)}
 
     def _discard(self, name: str) -> None:
         (self._folder / name).unlink(missing_ok=True)

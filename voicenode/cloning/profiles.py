@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import itertools
 import logging
 import time
@@ -54,10 +55,15 @@ class VoiceProfiles:
 
     def __iter__(self) -> Iterator[Kept]:
         """Ordered by name."""
-        return iter([kept for _, kept in sorted(self._kept.items()) if not kept.expired])
+        return iter(sorted(self.values(), key=lambda kept: name_key(kept.profile.name)))
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def values(self) -> list[Kept]:
+        """In no order."""
+        now = time.time()
+        return [kept for kept in self._kept.values() if kept.expires_at is None or kept.expires_at > now]
 
     @property
     def keys(self) -> set[str]:
@@ -294,9 +300,8 @@ def _close(opening: asyncio.Future[BinaryIO | None]) -> None:
 
 def sorted_for_show(found: Sequence[Kept], limit: int) -> list[Kept]:
     """At most `limit` voices, pinned and last used first; ordered by name."""
-    if len(found) > limit:
-        found = sorted(found, key=_importance, reverse=True)[:limit]
-    return sorted(found, key=lambda kept: name_key(kept.profile.name))
+    best = found if len(found) <= limit else heapq.nlargest(limit, found, key=_importance)
+    return sorted(best, key=lambda kept: name_key(kept.profile.name))
 
 
 def _is_older(one: Kept, other: Kept) -> bool:

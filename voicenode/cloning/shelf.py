@@ -78,7 +78,7 @@ class Shelf:
 
     def show(self, profiles: VoiceProfiles) -> None:
         """Let clients see what there is now."""
-        offered = [kept for kept in profiles if name_key(kept.profile.name) in self._voices]
+        offered = [kept for kept in profiles.values() if name_key(kept.profile.name) in self._voices]
         shown = [
             self._voices[name_key(kept.profile.name)] for kept in sorted_for_show(offered, self._advertised)
         ]
