@@ -15,3 +15,18 @@ class Lanes(LoadFileScheduling):  # type: ignore[misc] # xdist has no types
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
         return _LAN if file.endswith(_SEEN_BY_ALL) else file
+
+    def remove_node(self, node: object) -> str | None:
+        """A test that ended its process is not given to the next, for it would end that too."""
+        others, self.assigned_work = self.assigned_work, {node: self.assigned_work[node]}
+        ended: str | None = super().remove_node(node)
+        del others[node]
+        self.assigned_work = others
+        for lane, tests in list(self.workqueue.items()):
+            if ended in tests:
+                tests[ended] = True
+            if all(tests.values()):
+                del self.workqueue[lane]
+        for other in others:
+            self._reschedule(other)
+        return ended
