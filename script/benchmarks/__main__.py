@@ -4,9 +4,9 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from script.benchmarks import mqtt, node, report
+from script.benchmarks import cloning, mqtt, node, report
 
-BENCHMARKS = {"node": node.measure, "mqtt": mqtt.measure}
+BENCHMARKS = {"node": node.measure, "mqtt": mqtt.measure, "cloning": cloning.measure}
 
 
 def main() -> None:
