@@ -12,7 +12,6 @@ from voicenode.errors import ErrorCode, RequestError, SetupError
 from voicenode.lan import LanAddress
 from voicenode.runtime import RuntimeSettings
 from voicenode.sockets import host_and_port
-from voicenode.stores.sweeping import swept
 from voicenode.transports.mdns import Advertiser, reach_source
 
 if TYPE_CHECKING:
@@ -74,7 +73,6 @@ class Node:
         )
         self._check_voice_quality()
         await self._ending.enter_async_context(self._voices.open())
-        await self._ending.enter_async_context(swept(self._shared))
         await self._runtime.load()
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
         self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))

@@ -12,7 +12,6 @@ from tests.support.redis_server import RedisServer
 from tests.support.stores import open_store
 from voicenode.errors import ConflictError, ErrorCode, StoreError
 from voicenode.stores.store import Document, Store
-from voicenode.stores.sweeping import swept
 
 ROOT = Path(__file__).parents[2]
 
@@ -248,24 +247,6 @@ async def test_a_watcher_hears_what_was_swept(store: Store) -> None:
     async with store.watch("voices") as changes:
         await store.sweep()
         assert await anext(changes) == "anna"
-
-
-async def test_what_expires_while_a_node_runs_is_swept(
-    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts: asyncio.Queue[int] = asyncio.Queue()
-    sweep = other.sweep
-
-    async def counted() -> int:
-        counts.put_nowait(await sweep())
-        return 0
-
-    monkeypatch.setattr(other, "sweep", counted)
-    async with swept(other, every=0.001):
-        await store.put("voices", "anna", {}, expires_in=0, files={"a.wav": b"1"})
-        while await counts.get() == 0:
-            pass
-    assert await store.sweep() == 0
 
 
 @pytest.mark.usefixtures("heartbeat")

@@ -196,8 +196,9 @@ def test_a_language_that_the_model_lacks_is_refused(engine: F5Engine) -> None:
     assert "it speaks en, zh, not de-DE" in str(error)
 
 
-def test_letters_that_the_model_lacks_are_refused(engine: F5Engine) -> None:
-    assert "letters" in str(refusal(engine, Segment("ሰላም ዓለም", "en", "en")))
+@pytest.mark.parametrize("text", ["ሰላም ዓለም", "Привет, как дела?", "สวัสดีครับ วันนี้"])
+def test_letters_of_other_languages_are_refused(engine: F5Engine, text: str) -> None:
+    assert "letters; it speaks en, zh" in str(refusal(engine, Segment(text, "en", "en")))
 
 
 def test_an_unknown_voice_is_refused_by_name(engine: F5Engine) -> None:
