@@ -213,9 +213,9 @@ class VoiceProfiles:
 
     async def _keep_house(self) -> None:
         for minutes in itertools.count():
+            await asyncio.sleep(_WRITE_SECONDS)
             if minutes % _SWEEP_MINUTES == 0:
                 await self._sweep()
-            await asyncio.sleep(_WRITE_SECONDS)
             await self.write_uses()
             for key, kept in list(self._kept.items()):
                 if kept.expired:
