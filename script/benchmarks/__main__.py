@@ -7,7 +7,7 @@ from pathlib import Path
 
 from script.benchmarks import report
 
-BENCHMARKS = ("node", "mqtt", "f5")
+BENCHMARKS = ("node", "mqtt", "cloning", "f5")
 """Each has a module here with `measure`, which is imported when it is asked for."""
 
 
