@@ -84,7 +84,7 @@ async def test_a_transaction_that_is_refused_comes_back(peer: Peer, running: Run
 @pytest.mark.parametrize(
     ("request_name", "payload", "words"),
     [
-        ("voices", '{"voise": 1}', "unknown key 'voise'; known are transaction"),
+        ("voices", '{"voise": 1}', "unknown key 'voise'; known are cloned, offset, limit, transaction"),
         ("voices", "please", "must be empty or a JSON object"),
         ("jobs", '{"limit": "all"}', "limit must be a whole number"),
         ("jobs", '{"limit": true}', "limit must be a whole number"),
