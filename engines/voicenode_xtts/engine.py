@@ -81,12 +81,12 @@ class XttsEngine(TTSEngine[XttsOptions]):
         _import_libraries()
         import torch  # noqa: PLC0415  (heavy)
 
+        from voicenode_xtts import processor  # noqa: PLC0415  (heavy)
         from voicenode_xtts.model import load  # noqa: PLC0415  (heavy)
         from voicenode_xtts.narrator import Narrator  # noqa: PLC0415  (heavy)
         from voicenode_xtts.speakers import Speakers  # noqa: PLC0415  (heavy)
 
-        if self.options.threads:
-            torch.set_num_threads(self.options.threads)
+        torch.set_num_threads(self.options.threads or processor.threads())
         folder = ModelFolder.of(self.options.path)
         with _memory_errors():
             model = load(folder, self.options)
