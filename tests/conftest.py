@@ -11,6 +11,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from tests.support import leaks
 from tests.support.heartbeat import Heartbeat
 from tests.support.mosquitto import Mosquitto
+from tests.support.redis_server import RedisServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -90,3 +91,10 @@ def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A broker of the test's own, already running; `Mosquitto` says what else can be had."""
     with Mosquitto(tmp_path / "mosquitto") as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One Redis for all tests, each of which takes a prefix of its own and leaves the server alone."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server

@@ -37,8 +37,6 @@ def run(loaded: LoadedSettings) -> None:
 
 async def _live(loaded: LoadedSettings) -> None:
     signals = Signals()
-    for error in loaded.unavailable.values():
-        _log.error("%s", error)
     node = Node(loaded, await asyncio.to_thread(node_id, loaded.settings.data_dir))
     try:
         await node.start()
@@ -48,7 +46,10 @@ async def _live(loaded: LoadedSettings) -> None:
             systemd.notify("READY=1")
             _log.info("voicenode %s is ready: %s", __version__, _summary(node.catalogue))
             for engine, lack in node.catalogue.unavailable.items():
-                _log.info("engine %s is not offered: %s", engine, lack)
+                is_fault = engine in loaded.unavailable or loaded.demands(engine)
+                level = logging.ERROR if is_fault else logging.INFO
+                _log.log(level, "engine %s is not offered: %s", engine, lack)
+            node.prewarm()
             await signals.stop_or(node.wyoming.finished)
             systemd.notify("STOPPING=1")
         await signals.forced_or(node.drain())

@@ -24,24 +24,26 @@ class Breaker:
         self._clock = clock
         self._failures: deque[float] = deque(maxlen=FAILURES)
         self._open_until: float | None = None
+        self._reason = ""
 
     def check(self) -> None:
         """Let a request pass.
 
         Raises:
-            EngineError: the breaker is open; the sentence says for how long.
+            EngineError: the breaker is open; the sentence says why, and for how long.
         """
         if self._open_until is None:
             return
         left = self._open_until - self._clock()
         if left > 0:
-            what = f"engine '{self._engine}' failed {FAILURES} times and rests for {left:.0f} s more"
+            what = f"{self._reason} (engine '{self._engine}' keeps failing and rests for {left:.0f} s)"
             raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
         # One request tries; until it is known what becomes of it, the others wait their time.
         self._open_until = self._clock() + self._rest
 
-    def note_failure(self) -> None:
+    def note_failure(self, error: EngineError) -> None:
         now = self._clock()
+        self._reason = str(error)
         self._failures.append(now)
         if self._open_until is not None or (
             len(self._failures) == FAILURES and now - self._failures[0] <= WITHIN

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voicenode.errors import EngineError, ErrorCode
+from voicenode.errors import EngineError, ErrorCode, RequestError
 from voicenode.voices import Choice, base_language
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from voicenode.breaker import Breaker
     from voicenode.engine import Segment
     from voicenode.voices import Catalogue
-    from voicenode.workers.pool import EnginePool, Turns
+    from voicenode.workers.pool import EnginePool
+    from voicenode.workers.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -62,16 +63,19 @@ def candidates(
 class Cast:
     """The voices that may speak one request, of which one has the stage.
 
-    Entering loads the first engine that can be loaded; `turns` and `choice` are those of who speaks now.
+    Entering loads the first engine of `choices` that can be loaded; `turns` and `choice` are those of who
+    speaks now.
     """
 
     turns: Turns
+    choices: Sequence[Choice]
+    """Who may speak, in the order in which they are asked; to be set before this is entered."""
 
     def __init__(
         self,
         pool: EnginePool,
         breakers: Mapping[str, Breaker],
-        choices: Sequence[Choice],
+        choice: Choice,
         *,
         live: bool,
         keep_alive: float | None,
@@ -79,8 +83,7 @@ class Cast:
     ) -> None:
         self._pool = pool
         self._breakers = breakers
-        self._choice = choices[0]
-        self._choices = iter(choices)
+        self._choice = choice
         self._live = live
         self._keep_alive = keep_alive
         self._timeout = first_audio_timeout if live and first_audio_timeout else None
@@ -107,6 +110,7 @@ class Cast:
         )
 
     async def __aenter__(self) -> Self:
+        self._waiting = iter(self.choices)
         await self._next()
         return self
 
@@ -126,8 +130,11 @@ class Cast:
         try:
             async for chunk in chunks:
                 yield chunk
-        except EngineError:
-            breaker.note_failure()
+        except EngineError as error:
+            breaker.note_failure(error)
+            raise
+        except RequestError:
+            breaker.note_success()  # it works: it has read what it refuses
             raise
         else:
             breaker.note_success()
@@ -147,7 +154,7 @@ class Cast:
 
     async def _next(self) -> None:
         await self._leave()
-        for choice in self._choices:
+        for choice in self._waiting:
             try:
                 self._breakers[choice.voice.engine].check()
                 self.turns = await self._enter(choice)
@@ -172,8 +179,8 @@ class Cast:
                 ErrorCode.ENGINE_UNAVAILABLE,
                 f"engine '{engine}' is not loaded after {self._timeout:g} s, and goes on loading; try again",
             ) from error
-        except EngineError:
-            self._breakers[engine].note_failure()
+        except EngineError as error:
+            self._breakers[engine].note_failure(error)
             raise
 
     async def _leave(self) -> None:

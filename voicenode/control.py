@@ -14,15 +14,18 @@ from voicenode.report import LEFT, SPOKEN
 from voicenode.runtime import Adjustable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from voicenode.jobs import JobQueue
     from voicenode.processor import VoiceProcessor
     from voicenode.report import SpokenReport
     from voicenode.workers.pool import EnginePool
+    from voicenode.workers.slot import EngineState
 
 
 _log = logging.getLogger(__name__)
+
+_MIB = 1024 * 1024
 
 
 class Control:
@@ -31,12 +34,15 @@ class Control:
     `jobs` and `mqtt_connected` are set when there are jobs and MQTT.
     """
 
-    def __init__(self, node_id: str, processor: VoiceProcessor, pool: EnginePool) -> None:
+    def __init__(
+        self, node_id: str, processor: VoiceProcessor, pool: EnginePool, demanded: Collection[str] = ()
+    ) -> None:
         self.jobs: JobQueue | None = None
         self.mqtt_connected: Callable[[], bool] | None = None
         self._node_id = node_id
         self._processor = processor
         self._pool = pool
+        self._demanded = demanded
         self._started = time.time()
         self._last_spoken: SpokenReport | None = None
         self._last_error: str | None = None
@@ -51,6 +57,8 @@ class Control:
             uptime=time.time() - self._started,
             default_engine=self._processor.catalogue.default.engine,
             engines=self._pool.states(),
+            lacking=self._processor.catalogue.unavailable,
+            demanded=self._demanded,
             wyoming="listening",
             mqtt="off" if mqtt is None else "connected" if mqtt() else "disconnected",
             jobs=self._counts(),
@@ -73,6 +81,7 @@ class Control:
             "active_jobs": counts.get("processing", 0),
             "queued_jobs": counts.get("queued", 0),
             "engine": self._engine_state(),
+            **self._vram(),
             "last_ttfa_ms": None if last is None or last.ttfa is None else round(last.ttfa * 1000, 1),
             "last_rtf": None if last is None or last.rtf is None else round(last.rtf, 4),
             "last_error": self._last_error,
@@ -80,17 +89,19 @@ class Control:
         }
 
     def engines(self) -> Mapping[str, Any]:
-        """What each engine is doing."""
-        return {
+        """What each engine is doing, or why it cannot be used."""
+        lacking = self._processor.catalogue.unavailable
+        states = {
             engine.name: {"state": engine.state, "waiting": engine.waiting} for engine in self._pool.states()
         }
+        return states | {name: {"state": "unavailable", "error": why} for name, why in lacking.items()}
 
     async def load(self, engine: str | None) -> None:
         """Load an engine, or all.
 
         Raises:
             RequestError: there is no such engine.
-            EngineError, BusyError: it cannot be loaded.
+            EngineError, BusyError: it cannot be used, or not be loaded.
         """
         for name in self._names(engine):
             await self._pool.load(name)
@@ -109,13 +120,16 @@ class Control:
         jobs = 0 if self.jobs is None else await self.jobs.cancel_live()
         return jobs + self._processor.cancel_live()
 
-    def adjustables(self, idle_timeout: float) -> Mapping[str, Adjustable]:
+    def adjustables(self) -> Mapping[str, Adjustable]:
         """The settings that may be changed while the node runs, by their names for clients."""
-        catalogue = self._processor.catalogue
-        return {
+        catalogue, limits = self._processor.catalogue, self._pool.limits
+        adjustables = {
             "default_voice": Adjustable(catalogue.default.name, self._set_default_voice),
-            "idle_timeout_s": Adjustable(idle_timeout, self._set_idle_timeout),
+            "idle_timeout_s": Adjustable(limits.idle_timeout, self._set_idle_timeout),
         }
+        if self._on_device():
+            adjustables["low_vram"] = Adjustable(limits.low_vram, self._set_low_vram)
+        return adjustables
 
     def _set_default_voice(self, name: object) -> None:
         if not isinstance(name, str):
@@ -129,10 +143,30 @@ class Control:
             raise RequestError(ErrorCode.BAD_REQUEST, what)
         self._pool.set_idle_timeout(seconds)  # type: ignore[arg-type] # a number
 
+    def _set_low_vram(self, on: object) -> None:
+        if not isinstance(on, bool):
+            raise RequestError(ErrorCode.BAD_REQUEST, f"low_vram is true or false, not {on!r:.40}")
+        self._pool.set_low_vram(on)
+
+    def _on_device(self) -> list[EngineState]:
+        """The engines that have a voice and need device memory."""
+        usable = self._processor.engines
+        return [state for state in self._pool.states() if state.needs and state.name in usable]
+
+    def _vram(self) -> Mapping[str, Any]:
+        """What all engines take of device memory, if any needs some; null where nobody knows."""
+        engines = self._on_device()
+        if not engines:
+            return {}
+        taken = [engine.vram for engine in engines if engine.pid is not None]
+        known = [vram for vram in taken if vram is not None]
+        return {"vram_used_mib": round(sum(known) / _MIB) if len(known) == len(taken) else None}
+
     def _names(self, engine: str | None) -> list[str]:
-        known = [state.name for state in self._pool.states()]
+        known = [*self._processor.engines]
         if engine is None:
             return known
+        self._processor.catalogue.explain(engine)
         if engine not in known:
             what = f"unknown engine '{engine[:40]}'; there are: {', '.join(known)}"
             raise RequestError(ErrorCode.UNKNOWN_ENGINE, what)

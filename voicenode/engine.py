@@ -60,6 +60,8 @@ class EngineVoice:
     """Presets accepted by name but not shown."""
     advertised: bool = True
     """Whether clients see it; a hidden voice still speaks when it is named."""
+    multilingual: bool = False
+    """Whether it reads a text in each of its languages, as its segment says; else they are names of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,9 @@ class TTSEngine(ABC, Generic[Options]):
     options_type: ClassVar[type[Any]]
     parameters_type: ClassVar[type[Any]] = NoParameters
     """What a quality profile or a request may tune: a frozen dataclass, made like `Options`."""
+    imports: ClassVar[Sequence[str]] = ()
+    """Modules that `load` imports and that take their time. A node may import them ahead, in a process from
+    which the engine's is then forked: importing them must start no thread and touch no device."""
 
     def __init__(self, options: Options) -> None:
         self.options = options

@@ -25,6 +25,8 @@ class ErrorCode(StrEnum):
     CONFLICT = "conflict"
     NOT_FOUND = "not-found"
     STORE_FAILED = "store-failed"
+    STORE_UNAVAILABLE = "store-unavailable"
+    STORE_FULL = "store-full"
     DISK_FULL = "disk-full"
     UNKNOWN_JOB = "unknown-job"
     CANCELLED = "cancelled"
@@ -32,6 +34,8 @@ class ErrorCode(StrEnum):
     INTERRUPTED = "interrupted"
     PLAYER_FAILED = "player-failed"
     AUDIO_TOO_LARGE = "audio-too-large"
+    BAD_RECORDING = "bad-recording"
+    BAD_TRANSCRIPT = "bad-transcript"
     UNSUPPORTED = "unsupported"
     INTERNAL = "internal"
 

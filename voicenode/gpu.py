@@ -6,6 +6,7 @@ GPU that nobody uses may take a second, so none of this belongs on an event loop
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,52 @@ def vram_by_process() -> Mapping[int, int] | None:
     except NvmlError:
         return None
     return held
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that are free on a device of engines, as they name it: auto, cuda or cuda:N; None if unknown."""
+    index = _index(device)
+    if index is None:
+        return None
+    try:
+        with _nvml() as nvml:
+            gpus = _seen_by_cuda([_gpu(nvml, handle) for handle in _handles(nvml)])
+    except NvmlError:
+        return None
+    return gpus[index].free if index < len(gpus) else None
+
+
+def is_same(device: str, other: str) -> bool:
+    """Whether two names mean one device, as far as they tell."""
+    return device == other or _index(device) == _index(other)
+
+
+def _index(device: str) -> int | None:
+    """CUDA's number of a device; None for what is none of CUDA's."""
+    name, _, number = device.partition(":")
+    return (int(number) if number.isdecimal() else 0) if name in {"auto", "cuda"} else None
+
+
+def _seen_by_cuda(gpus: list[Gpu]) -> list[Gpu]:
+    """In CUDA's order, which is NVML's where CUDA_DEVICE_ORDER is PCI_BUS_ID.
+
+    https://docs.nvidia.com/cuda/cuda-c-programming-guide/#cuda-environment-variables
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return gpus
+    seen: list[Gpu] = []
+    for name in (part.strip() for part in visible.split(",")):
+        found = gpus[int(name) : int(name) + 1] if name.isdecimal() else _named(gpus, name)
+        if not found:  # CUDA does not look behind what it does not know
+            break
+        seen += found
+    return seen
+
+
+def _named(gpus: list[Gpu], prefix: str) -> list[Gpu]:
+    """By the beginning of a UUID."""
+    return [gpu for gpu in gpus if prefix and gpu.uuid.startswith(prefix)][:1]
 
 
 @contextmanager

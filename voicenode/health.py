@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from voicenode.workers.pool import EngineState
+    from voicenode.workers.slot import EngineState
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +28,39 @@ def look(
     uptime: float,
     default_engine: str,
     engines: Iterable[EngineState],
+    lacking: Mapping[str, str],
+    demanded: Collection[str],
     wyoming: Literal["listening", "off"],
     mqtt: Literal["connected", "disconnected", "off"],
     jobs: Mapping[str, int],
 ) -> Health:
-    """Put together what the parts tell; `uptime` is in seconds, `jobs` are counted by state.
+    """Put together what the parts tell.
 
     An engine that is not loaded counts as able to speak until loading it fails.
+
+    Args:
+        version: of the program.
+        node_id: of the node.
+        uptime: in seconds.
+        default_engine: that of the voice which speaks when nothing else decides.
+        engines: what each of them is doing.
+        lacking: engine -> why it cannot be used.
+        demanded: the engines that the owner asks for, which are faults where they cannot be used.
+        wyoming: whether that door is open.
+        mqtt: whether the broker is reached.
+        jobs: state -> how many there are.
     """
-    states = {engine.name: engine for engine in engines}
+    states = {engine.name: engine for engine in engines if engine.name not in lacking}
     failed = {name for name, engine in states.items() if engine.error is not None}
+    failed |= {name for name in lacking if name in demanded}
     can_speak = default_engine in states and default_engine not in failed
     good = can_speak and not failed and mqtt != "disconnected"
     details = {
         "status": "ok" if good else "degraded",
         "version": version,
         "id": node_id,
-        "engines": {name: _engine(engine) for name, engine in states.items()},
+        "engines": {name: _engine(engine) for name, engine in states.items()}
+        | {name: {"state": "unavailable", "error": why} for name, why in lacking.items()},
         "wyoming": wyoming,
         "mqtt": mqtt,
         "jobs": {state: jobs.get(state, 0) for state in ("queued", "processing")},
@@ -54,5 +70,18 @@ def look(
 
 
 def _engine(engine: EngineState) -> dict[str, Any]:
-    told = {"state": engine.state, "pid": engine.pid, "waiting": engine.waiting, "error": engine.error}
+    told = {
+        "state": engine.state,
+        "pid": engine.pid,
+        "waiting": engine.waiting,
+        "memory_mib": _mib(engine.resident),
+        "vram_mib": _mib(engine.vram),
+        "prewarmed_pid": engine.prewarmed,
+        "prewarmed_mib": _mib(engine.prewarmed_resident),
+        "error": engine.error,
+    }
     return {key: value for key, value in told.items() if value is not None}
+
+
+def _mib(size: int | None) -> float | None:
+    return None if size is None else round(size / (1024 * 1024), 1)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from voicenode.audio import PcmFormat
     from voicenode.engine import Segment, TTSEngine
-    from voicenode.processor import Speech, SynthesisRequest
+    from voicenode.processor import Speech
+    from voicenode.request import SynthesisRequest
     from voicenode.settings import LoadedSettings
     from voicenode.workers.pool import EnginePool
 
@@ -33,7 +34,7 @@ def speak(loaded: LoadedSettings, request: SynthesisRequest) -> AbstractAsyncCon
     """
     engines = create_engines(loaded)
     pool = cast("EnginePool", _InlinePool(engines))  # in what the processor asks of it
-    return build_processor(loaded.settings, engines, pool).speak(request)
+    return build_processor(loaded, engines, pool).speak(request)
 
 
 class _InlinePool:

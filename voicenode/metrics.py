@@ -37,6 +37,12 @@ class EngineReading(Protocol):
     def starts(self) -> int: ...
     @property
     def losses(self) -> int: ...
+    @property
+    def resident(self) -> int | None: ...
+    @property
+    def prewarmed_resident(self) -> int | None: ...
+    @property
+    def vram(self) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +54,6 @@ class Readings:
     """How many there are, by state, of those that are not over."""
     mqtt_connected: bool | None = None
     """None where MQTT is off."""
-    vram_used: int | None = None
-    """Bytes of device memory that the engines take; None where nobody knows."""
 
 
 class Metrics:
@@ -149,6 +153,27 @@ def _of_engines(engines: Sequence[EngineReading]) -> Iterator[Metric]:
         starts.add_metric((engine.name,), engine.starts)
         losses.add_metric((engine.name,), engine.losses)
     yield from (state, waiting, starts, losses)
+    yield from _memory(engines)
+
+
+def _memory(engines: Sequence[EngineReading]) -> Iterator[Metric]:
+    from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - as above
+
+    resident = GaugeMetricFamily(
+        "voicenode_engine_resident_memory_bytes",
+        "Memory of the machine that engines' processes take; prewarmed: what has their libraries imported.",
+        labels=("engine", "process"),
+    )
+    vram = GaugeMetricFamily(
+        "voicenode_engine_vram_bytes", "Device memory that engines' processes take.", labels=("engine",)
+    )
+    for engine in engines:
+        for process, size in (("engine", engine.resident), ("prewarmed", engine.prewarmed_resident)):
+            if size is not None:
+                resident.add_metric((engine.name, process), size)
+        if engine.vram is not None:
+            vram.add_metric((engine.name,), engine.vram)
+    yield from (resident, vram)
 
 
 def _of_node(readings: Readings) -> Iterator[Metric]:
@@ -161,8 +186,4 @@ def _of_node(readings: Readings) -> Iterator[Metric]:
     if readings.mqtt_connected is not None:
         yield GaugeMetricFamily(
             "voicenode_mqtt_connected", "Whether the broker is reached.", value=readings.mqtt_connected
-        )
-    if readings.vram_used is not None:
-        yield GaugeMetricFamily(
-            "voicenode_vram_used_bytes", "Device memory that engines take.", value=readings.vram_used
         )

@@ -11,7 +11,6 @@ from voicenode.control import Control
 from voicenode.lan import LanAddress
 from voicenode.runtime import RuntimeSettings
 from voicenode.sockets import host_and_port
-from voicenode.stores.file import FileStore
 from voicenode.transports.mdns import Advertiser, reach_source
 
 if TYPE_CHECKING:
@@ -33,12 +32,12 @@ class Node:
         self._id = own_id
         engines = parts.create_engines(loaded)
         self._pool = parts.build_pool(settings, engines)
-        self._processor = parts.build_processor(settings, engines, self._pool)
-        self._control = Control(own_id, self._processor, self._pool)
-        self._store = FileStore(settings.data_dir / parts.STORE_FOLDER)
-        self._runtime = RuntimeSettings(
-            self._store, self._control.adjustables(idle_timeout=settings.pool.idle_timeout)
-        )
+        self._processor = parts.build_processor(loaded, engines, self._pool)
+        demanded = [name for name in self._processor.catalogue.unavailable if loaded.demands(name)]
+        self._control = Control(own_id, self._processor, self._pool, demanded)
+        self._store = parts.own_store(settings)
+        self._shared = parts.shared_store(settings)
+        self._runtime = RuntimeSettings(self._store, self._control.adjustables())
         self.wyoming = parts.build_wyoming(settings, self._processor)
         self._http: HttpServer | None = None
         self._lan: LanAddress | None = None
@@ -46,6 +45,7 @@ class Node:
         self._mqtt: MqttTransport | None = None
         self._ending = AsyncExitStack()
         self._ending.push_async_callback(self._store.close)
+        self._ending.push_async_callback(self._shared.close)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -67,7 +67,7 @@ class Node:
             StoreError: what the node remembers cannot be read.
         """
         await self._ending.enter_async_context(
-            self._processor.quality.following(self._store, self._show_qualities)
+            self._processor.quality.following(self._shared, self._show_qualities)
         )
         await self._runtime.load()
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
@@ -84,6 +84,10 @@ class Node:
         quality = self._processor.quality
         names = {engine: quality.names(engine) for engine in self._processor.engines}
         self._processor.catalogue = self._processor.catalogue.with_qualities(names)
+
+    def prewarm(self) -> None:
+        """Get ready for the first request in a way that the node can do without."""
+        self._pool.prewarm(self._processor.engines)
 
     async def drain(self) -> None:
         """Take nothing new, and finish what is being spoken, as long as the owner allows."""

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__
 from voicenode.cast import FallbackRules
+from voicenode.doctor.requirements import not_installed
 from voicenode.errors import EngineError, ErrorCode, SetupError
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
+from voicenode.stores.file import FileStore
 from voicenode.text import Lexicon
 from voicenode.transports.wyoming import WyomingServer
 from voicenode.voices import Catalogue, Voice
-from voicenode.workers.pool import EnginePool, PoolLimits
+from voicenode.workers.limits import PoolLimits
+from voicenode.workers.pool import EnginePool
 from voicenode.workers.process import EngineSpec
 from voicenode.workers.registry import engine_class, installed
 
@@ -24,15 +27,34 @@ if TYPE_CHECKING:
     from voicenode.engine import TTSEngine
     from voicenode.jobs import JobQueue
     from voicenode.settings import LoadedSettings, Settings
+    from voicenode.settings.model import EngineSettings
     from voicenode.stores.store import Store
     from voicenode.transports.mqtt import Broker
 
 AUDIO_FOLDER, STORE_FOLDER, MODELS_FOLDER = "audio", "store", "models"
 """Where in the data directory lie the audio of jobs, all else that the node remembers, and models."""
+CACHE_FOLDER = "cache"
+"""Copies of what is in a Redis; all of it may be removed while no node runs."""
 
 _MIB = 1024 * 1024
 _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
 """IANA's ports for MQTT and for MQTT over TLS."""
+
+
+def own_store(settings: Settings) -> Store:
+    """What this node alone remembers: its jobs, and what clients changed."""
+    return FileStore(settings.data_dir / STORE_FOLDER)
+
+
+def shared_store(settings: Settings) -> Store:
+    """What several nodes may share: voices and quality profiles."""
+    if settings.store.url is None:
+        return own_store(settings)
+    from voicenode.stores.redis import RedisStore  # noqa: PLC0415 - heavy, and for nodes with Redis
+    from voicenode.stores.redis_address import RedisAddress  # noqa: PLC0415 - likewise
+
+    address = RedisAddress.parse(settings.store.url.get_secret_value())
+    return RedisStore(address, settings.data_dir / CACHE_FOLDER, settings.store.max_cache * _MIB)
 
 
 def create_engines(loaded: LoadedSettings) -> dict[str, TTSEngine[Any]]:
@@ -53,14 +75,16 @@ def _options(settings: Settings, engine: str, options: Any) -> Any:  # noqa: ANN
 
 
 def build_processor(
-    settings: Settings, engines: Mapping[str, TTSEngine[Any]], pool: EnginePool
+    loaded: LoadedSettings, engines: Mapping[str, TTSEngine[Any]], pool: EnginePool
 ) -> VoiceProcessor:
     """The path from requests to speech, with `pool` to run the engines.
 
     Raises:
         SetupError: the settings name a voice that there is not.
     """
-    voices, unavailable = _voices(engines)
+    settings = loaded.settings
+    voices, unavailable = _voices(settings, engines)
+    unavailable |= {name: str(error) for name, error in loaded.unavailable.items()}
     catalogue = Catalogue(
         voices,
         settings.default_voice,
@@ -84,11 +108,14 @@ def build_processor(
     )
 
 
-def _voices(engines: Mapping[str, TTSEngine[Any]]) -> tuple[list[Voice], dict[str, str]]:
+def _voices(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> tuple[list[Voice], dict[str, str]]:
     """The voices of all engines that have what they need, and what each of the others lacks."""
     voices: list[Voice] = []
     unavailable: dict[str, str] = {}
     for name, engine in engines.items():
+        if settings.engines[name].python is None and (missing := not_installed(name)):
+            unavailable[name] = missing
+            continue
         try:
             voices += [Voice.of_engine(name, voice) for voice in engine.voices()]
         except EngineError as error:
@@ -164,13 +191,19 @@ def _specs(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> list[En
             info=engine.info,
             path=paths[name],
             options=asdict(engine.options),
+            device=getattr(engine.options, "device", "auto"),
             python=str(chosen.python) if chosen.python else None,
             load_timeout=chosen.load_timeout,
             silent_timeout=chosen.silent_timeout,
+            prewarm_imports=_prewarms(settings, chosen) if engine.imports else False,
         )
         for name, engine in engines.items()
         for chosen in [settings.engines[name]]
     ]
+
+
+def _prewarms(settings: Settings, engine: EngineSettings) -> bool | None:
+    return settings.pool.prewarm_imports if engine.prewarm_imports is None else engine.prewarm_imports
 
 
 def _limits(settings: Settings) -> PoolLimits:

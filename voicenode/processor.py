@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from voicenode.audio import apply_gain
 from voicenode.breaker import Breaker
 from voicenode.buffer import Buffer
 from voicenode.cast import Cast, FallbackRules, candidates
 from voicenode.engine import Segment
-from voicenode.errors import EngineError, ErrorCode, RequestError, VoiceServiceError
+from voicenode.errors import EngineError, ErrorCode, VoiceServiceError
+from voicenode.manuscript import Manuscript
 from voicenode.report import reported
-from voicenode.text import Lexicon, Segmenter, segment_ssml, strip_ssml
+from voicenode.text import Lexicon
 
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
-        AsyncIterable,
         AsyncIterator,
         Callable,
         Iterable,
@@ -32,44 +32,12 @@ if TYPE_CHECKING:
     from voicenode.engine import TTSEngine
     from voicenode.quality import QualityProfiles
     from voicenode.report import Observer
+    from voicenode.request import SynthesisRequest
     from voicenode.voices import Catalogue, Choice, Voice
     from voicenode.workers.pool import EnginePool
 
 BLANK_SECONDS = 0.1
 """Silence for a text with nothing to speak, such as a lone emoji: clients need some audio to be content."""
-
-SPEED_RANGE = (0.25, 4.0)
-"""What a request may ask for as speed; beyond it no engine is understood."""
-
-_FEED_CHARS = 2000
-"""Characters of a long text that are cut into segments at a time, so that the event loop stays free."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SynthesisRequest:
-    """What a client asks for; every absent field is the node's or the voice's default."""
-
-    text: str | AsyncIterable[str]
-    """Whole, or in pieces that may be split anywhere, while it is still being written."""
-    text_format: Literal["text", "ssml"] = "text"
-    voice: str | None = None
-    speaker: str | None = None
-    language: str | None = None
-    engine: str | None = None
-    quality: str | None = None
-    """The name of a quality profile of the voice's engine."""
-    speed: float | None = None
-    """1.0 is the voice's natural speed."""
-    volume: float | None = None
-    """A factor on the samples; what would be too loud is clipped."""
-    live: bool = True
-    """A live request goes ahead of batch work at the next segment border."""
-    keep_alive: float | None = None
-    """Seconds that the engine stays loaded; 0: none, -1: for ever, None: as the node's idle timeout says."""
-    door: str = ""
-    """Which transport asks, for the statistics alone."""
-    max_chars: int | None = None
-    """Another bound for the text than the node's, such as for a book chapter; the node sets it, no client."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,12 +134,14 @@ class VoiceProcessor:
             EngineError: the voice's engine failed before the first sound, and no other voice may step in.
         """
         with reported(request.door, self.observers) as tally:
-            choices = self._choices(request)
-            tally.engine, tally.voice = choices[0].voice.engine, choices[0].voice.name
-            self._check(request)
-            cast = self._cast(request, choices)
+            request.check()
+            choice = self._choice(request)
+            tally.engine, tally.voice = choice.voice.engine, choice.voice.name
+            limit = self._rules.max_chars if request.max_chars is None else request.max_chars
+            text = Manuscript(request, limit)
+            cast = self._cast(request, choice)
             buffer = Buffer(self._rules.buffer_seconds, tally)
-            making = asyncio.create_task(self._fill(buffer, request, cast, choices), name="make speech")
+            making = asyncio.create_task(self._fill(buffer, request, text, cast), name="make speech")
             if request.live:
                 self._live[making] = buffer
             try:
@@ -196,71 +166,86 @@ class VoiceProcessor:
             buffer.break_off(_cancelled())
         return len(self._live)
 
-    def _choices(self, request: SynthesisRequest) -> list[Choice]:
-        """Who may speak, the chosen voice first."""
+    def _choice(self, request: SynthesisRequest) -> Choice:
+        """Who is to speak."""
         choice = self.catalogue.choose(request.voice, request.speaker, request.language, request.engine)
-        if request.quality:
-            choice = replace(choice, quality=request.quality)
+        return self._in_quality(replace(choice, quality=request.quality) if request.quality else choice)
+
+    def _candidates(self, request: SynthesisRequest, choice: Choice) -> list[Choice]:
+        """Who may speak, the chosen voice first."""
         named = bool(request.voice or request.engine)
         found = candidates(self.catalogue, self._rules.fallback, choice, named=named)
-        return [self._in_quality(choice) for choice in found]
+        return [self._in_quality(each) for each in found]
 
     def _in_quality(self, choice: Choice) -> Choice:
         """In the profile that was asked for, else the voice's, else the node's; who steps in has its own."""
         profile = self.quality.resolve(choice.voice.engine, choice.quality, choice.voice.quality)
         return replace(choice, quality=profile.name if profile else None)
 
-    def _cast(self, request: SynthesisRequest, choices: Sequence[Choice]) -> Cast:
+    def _cast(self, request: SynthesisRequest, choice: Choice) -> Cast:
         return Cast(
             self._pool,
             self._breakers,
-            choices,
+            choice,
             live=request.live,
             keep_alive=request.keep_alive,
             first_audio_timeout=self._rules.fallback.first_audio_timeout,
         )
 
-    def _check(self, request: SynthesisRequest) -> None:
-        if isinstance(request.text, str):
-            self._check_length(len(request.text), request)
-        slowest, fastest = SPEED_RANGE
-        if request.speed is not None and not slowest <= request.speed <= fastest:
-            raise RequestError(
-                ErrorCode.BAD_REQUEST, f"speed {request.speed:g} is not within {slowest:g} and {fastest:g}"
-            )
-
-    def _check_length(self, chars: int, request: SynthesisRequest) -> None:
-        limit = self._rules.max_chars if request.max_chars is None else request.max_chars
-        if chars > limit:
-            raise RequestError(
-                ErrorCode.TEXT_TOO_LONG, f"the text has {chars} characters; text.max_chars allows {limit}"
-            )
-
-    async def _fill(
-        self, buffer: Buffer, request: SynthesisRequest, cast: Cast, choices: Sequence[Choice]
-    ) -> None:
+    async def _fill(self, buffer: Buffer, request: SynthesisRequest, text: Manuscript, cast: Cast) -> None:
         try:
-            async with cast:
-                await self._make(buffer, request, cast, choices)
+            async with AsyncExitStack() as stack:
+                choice = cast.choice
+                if choice.language_open:
+                    await stack.enter_async_context(self._warmed(request, choice))
+                    choice = await self._in_language(text, choice)
+                cast.choices = self._candidates(request, choice)
+                await stack.enter_async_context(cast)
+                await self._make(buffer, request, text, cast)
         except Exception as error:  # noqa: BLE001 - not handled here: the listener raises it
             buffer.end(error)
         else:
             buffer.end()
 
-    async def _make(
-        self, buffer: Buffer, request: SynthesisRequest, cast: Cast, choices: Sequence[Choice]
-    ) -> None:
+    @asynccontextmanager
+    async def _warmed(self, request: SynthesisRequest, choice: Choice) -> AsyncIterator[None]:
+        """An engine that is loaded while the text, whose language is to be told, may still be written."""
+
+        async def hold() -> None:
+            with suppress(VoiceServiceError):  # who speaks meets it again
+                async with self._pool.hold(
+                    choice.voice.engine, live=request.live, keep_alive=request.keep_alive
+                ):
+                    await asyncio.Event().wait()
+
+        holding = asyncio.create_task(hold(), name=f"warm engine {choice.voice.engine}")
+        try:
+            yield
+        finally:
+            holding.cancel()
+            await asyncio.wait([holding])
+
+    async def _in_language(self, text: Manuscript, choice: Choice) -> Choice:
+        """The same voice in the language of the text, as far as that can be told."""
+        voice, home = choice.voice, self.catalogue.default.languages[0]
+        usual = voice.spelling(home) or voice.languages[0]
+        language = await text.language(voice.languages, otherwise=usual)
+        return replace(choice, language=language, language_open=False)
+
+    async def _make(self, buffer: Buffer, request: SynthesisRequest, text: Manuscript, cast: Cast) -> None:
         gain = self._rules.volume if request.volume is None else request.volume
         if gain != 1.0:
             # The first use imports numpy, which must not keep the event loop.
             await asyncio.to_thread(apply_gain, b"", gain)
         pause = 0.0
+        language = cast.choices[0].language
         # Only if all who may have to speak it understand it.
-        ssml = request.text_format == "ssml" and all(engine.info.ssml for engine in self._all(choices))
-        async for text in self._texts(request, choices, ssml=ssml):
+        ssml = request.text_format == "ssml" and all(engine.info.ssml for engine in self._all(cast.choices))
+        max_chars = self._max_chars(language, cast.choices)
+        async for part in text.segments(language, max_chars, self._rules.lexicon, ssml=ssml):
             await buffer.room()
-            buffer.tally.characters += len(text)
-            segment = partial(self._segment, request, text, ssml=ssml)
+            buffer.tally.characters += len(part)
+            segment = partial(self._segment, request, part, ssml=ssml)
             async for chunk in self._spoken(cast, segment, buffer):
                 if pause:
                     buffer.put(buffer.format.silence(pause))
@@ -306,55 +291,13 @@ class VoiceProcessor:
             parameters=profile.parameters if profile else {},
         )
 
-    def _texts(
-        self, request: SynthesisRequest, choices: Sequence[Choice], *, ssml: bool
-    ) -> AsyncIterator[str]:
-        """The segments, short enough for all who may have to speak them."""
-        language = choices[0].language
+    def _max_chars(self, language: str, choices: Sequence[Choice]) -> int:
+        """How long a segment may be for all who may have to speak it."""
         limits = [engine.max_chars(language) for engine in self._all(choices)]
-        max_chars = min([self._rules.segment_chars, *(limit for limit in limits if limit is not None)])
-        if ssml:
-            return self._ssml_texts(request, max_chars)
-        return self._plain_texts(request, language, max_chars)
+        return min([self._rules.segment_chars, *(limit for limit in limits if limit is not None)])
 
     def _all(self, choices: Sequence[Choice]) -> list[TTSEngine[Any]]:
         return [self.engines[choice.voice.engine] for choice in choices]
-
-    async def _ssml_texts(self, request: SynthesisRequest, max_chars: int) -> AsyncIterator[str]:
-        document = await self._whole(request)
-        for text in await asyncio.to_thread(segment_ssml, document, max_chars):
-            yield text
-
-    async def _plain_texts(
-        self, request: SynthesisRequest, language: str, max_chars: int
-    ) -> AsyncIterator[str]:
-        segmenter = Segmenter(language, max_chars, self._rules.lexicon)
-        async for piece in self._plain_pieces(request):
-            for text in segmenter.feed(piece):
-                yield text
-        for text in segmenter.finish():
-            yield text
-
-    async def _plain_pieces(self, request: SynthesisRequest) -> AsyncIterator[str]:
-        if request.text_format == "ssml":
-            yield await asyncio.to_thread(strip_ssml, await self._whole(request))
-            return
-        async for piece in self._pieces(request):
-            yield piece
-
-    async def _whole(self, request: SynthesisRequest) -> str:
-        return "".join([piece async for piece in self._pieces(request)])
-
-    async def _pieces(self, request: SynthesisRequest) -> AsyncIterator[str]:
-        if isinstance(request.text, str):
-            for start in range(0, len(request.text), _FEED_CHARS):
-                yield request.text[start : start + _FEED_CHARS]
-            return
-        chars = 0
-        async for piece in request.text:
-            chars += len(piece)
-            self._check_length(chars, request)
-            yield piece
 
 
 def _cancelled() -> VoiceServiceError:

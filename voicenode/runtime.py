@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 COLLECTION, KEY = "settings", "runtime"
 """Where they are kept."""
 
-SETTINGS = {"default_voice": "default_voice", "idle_timeout_s": "pool.idle_timeout"}
+SETTINGS = {
+    "default_voice": "default_voice",
+    "idle_timeout_s": "pool.idle_timeout",
+    "low_vram": "pool.low_vram",
+}
 """The names that clients use, and where these settings stand in the file."""
 
 _log = logging.getLogger(__name__)

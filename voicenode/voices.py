@@ -1,5 +1,6 @@
 """The catalogue of everything that can speak, and how a request's words become one voice."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ class Voice:
     """Whether `speakers` names quality profiles, for the voice has no speakers of its own."""
     quality: str | None = None
     """The quality profile in which it speaks when nobody asks for one."""
+    multilingual: bool = False
+    """Whether it reads a text in each of its languages, of which the text itself may decide."""
 
     @classmethod
     def of_engine(cls, engine: str, voice: EngineVoice) -> "Voice":
@@ -41,7 +44,24 @@ class Voice:
             speakers=voice.speakers,
             other_speakers=voice.other_speakers,
             advertised=voice.advertised,
+            multilingual=voice.multilingual,
         )
+
+    def spelling(self, language: str) -> str | None:
+        """Its own spelling of a language, which is what the engine is told; None for one that it lacks."""
+        wanted = language.replace("_", "-").casefold()
+        same = (tag for tag in self.languages if tag.casefold() == wanted)
+        alike = (tag for tag in self.languages if base_language(tag) == base_language(wanted))
+        return next(same, None) or next(alike, None)
+
+    def of_language(self, language: str) -> "Voice | None":
+        """The voice `<voice>-<language>`: it speaks that language where a request names no other."""
+        for tag in self.languages if self.multilingual else ():
+            if language.casefold() in {tag.casefold(), base_language(tag)}:
+                others = (other for other in self.languages if other != tag)
+                name = f"{self.name}-{language.casefold()}"
+                return replace(self, name=name, languages=(tag, *others), multilingual=False)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +73,8 @@ class Choice:
     language: str
     quality: str | None = None
     """The quality profile that was chosen as a speaker."""
+    language_open: bool = False
+    """Whether nobody has named one of the voice's languages, so that the text decides."""
 
 
 class Catalogue:
@@ -92,7 +114,7 @@ class Catalogue:
             for tag, name in (language_voices or {}).items()
         }
         own = [voice for voice in self._voices if voice.engine == default_engine]
-        if own and self.default not in own:
+        if own and self.default.engine != default_engine:
             self.default = self._default_of(self.default.languages[0], own) or own[0]
 
     def with_qualities(self, names: Mapping[str, Sequence[str]]) -> Self:
@@ -139,36 +161,56 @@ class Catalogue:
                 ErrorCode.UNKNOWN_VOICE,
                 f"voice '{voice.name}' belongs to the engine '{voice.engine}', not to '{_shown(engine)}'",
             )
-        preset, spoken = _speaker(voice, speaker), _spoken_language(voice, language)
+        preset, spoken = _speaker(voice, speaker), voice.spelling(language or "")
         quality = as_quality(voice, preset)
-        return Choice(voice, None if quality else preset, spoken, quality)
+        return Choice(
+            voice,
+            None if quality else preset,
+            spoken or voice.languages[0],
+            quality,
+            language_open=voice.multilingual and spoken is None,
+        )
 
     def find(self, name: str) -> Voice | None:
-        """The voice of this name or alias, if there is one."""
-        return self._by_name.get(name.casefold())
+        """The voice of this name or alias, or `<voice>-<language>` of a multilingual one, if there is one."""
+        return self._by_name.get(name.casefold()) or self._of_language(name.casefold())
+
+    def explain(self, engine: str) -> None:
+        """Raise EngineError if this engine would be offered, but for what it lacks."""
+        if engine in self.unavailable:
+            what = f"engine '{engine}' is not available: {self.unavailable[engine]}"
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
 
     def speaker_of(self, language: str, engine: str) -> Voice | None:
         """The voice of an engine that speaks a language by default, if one does."""
-        voices = [voice for voice in self._voices if voice.engine == engine]
+        voices = [voice for voice in self._unnamed if voice.engine == engine]
         return self._default_of(language, voices)
 
     def _replace(self, voices: Sequence[Voice]) -> None:
         """Other versions of the same voices."""
-        new = {voice.name: voice for voice in voices}
+        old = self._by_name
         self._voices = tuple(voices)
-        self._by_name = {name: new[voice.name] for name, voice in self._by_name.items()}
-        self._language_voices = {tag: new[voice.name] for tag, voice in self._language_voices.items()}
-        self.default = new[self.default.name]
+        self._by_name = {voice.name.casefold(): voice for voice in voices}
+        self._by_name = {name: self._named(voice.name) for name, voice in old.items()}
+        self._language_voices = {tag: self._named(voice.name) for tag, voice in self._language_voices.items()}
+        self.default = self._named(self.default.name)
+
+    def _of_language(self, name: str) -> Voice | None:
+        for dash in re.finditer("-", name):
+            voice = self._by_name.get(name[: dash.start()])
+            if voice is not None and (found := voice.of_language(name[dash.end() :])):
+                return found
+        return None
 
     def _named(self, name: str) -> Voice:
-        voice = self._by_name.get(name.casefold())
+        voice = self.find(name)
         if voice is None:
-            self._explain(name.casefold().partition("-")[0])
+            self.explain(name.casefold().partition("-")[0])
             raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, list(self._by_name))
         return voice
 
     def _default(self, language: str | None, engine: str | None) -> Voice:
-        voices = self._voices if engine is None else self._of_engine(engine)
+        voices = self._unnamed if engine is None else self._of_engine(engine)
         found = self._default_of(language, voices) if language else None
         return found or (self.default if self.default in voices else voices[0])
 
@@ -178,7 +220,7 @@ class Catalogue:
         for some in (preferred, voices):
             for tag in (language.replace("_", "-").casefold(), base_language(language)):
                 configured = self._language_voices.get(tag)
-                if configured is not None and configured in voices:
+                if configured is not None and any(configured.engine == voice.engine for voice in voices):
                     return configured
                 if found := self._speaks(tag, some):
                     return found
@@ -192,19 +234,18 @@ class Catalogue:
         own = (voice for voice in fitting if voice.languages[0].casefold() == tag)
         return next(own, fitting[0] if fitting else None)
 
+    @property
+    def _unnamed(self) -> Sequence[Voice]:
+        """Those that may speak where none was named; a `<voice>-<language>` may where it is the default."""
+        return self._voices if self.default in self._voices else (self.default, *self._voices)
+
     def _of_engine(self, engine: str) -> Sequence[Voice]:
-        voices = [voice for voice in self._voices if voice.engine == engine]
+        voices = [voice for voice in self._unnamed if voice.engine == engine]
         if not voices:
-            self._explain(engine)
+            self.explain(engine)
             engines = sorted({voice.engine for voice in self._voices})
             raise unknown(ErrorCode.UNKNOWN_ENGINE, "engine", engine, engines)
         return voices
-
-    def _explain(self, engine: str) -> None:
-        """Raise EngineError if this engine would be offered, but for what it lacks."""
-        if engine in self.unavailable:
-            what = f"engine '{engine}' is not available: {self.unavailable[engine]}"
-            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
 
     def _configured(self, setting: str, name: str) -> Voice:
         try:
@@ -244,18 +285,6 @@ def _speaker(voice: Voice, speaker: str | None) -> str | None:
         if name.casefold() == speaker.casefold():
             return name
     raise unknown(ErrorCode.UNKNOWN_SPEAKER, "speaker", speaker, known, of=f" of voice '{voice.name}'")
-
-
-def _spoken_language(voice: Voice, language: str | None) -> str:
-    """The voice's own spelling of the language, which is what the engine is told."""
-    if language:
-        for tag in voice.languages:
-            if tag.casefold() == language.replace("_", "-").casefold():
-                return tag
-        for tag in voice.languages:
-            if base_language(tag) == base_language(language):
-                return tag
-    return voice.languages[0]
 
 
 def _tags(voice: Voice) -> set[str]:

@@ -46,6 +46,7 @@ class F5Engine(TTSEngine[F5Options]):
     )
     options_type: ClassVar[type[F5Options]] = F5Options
     parameters_type: ClassVar[type[F5Parameters]] = F5Parameters
+    imports = ("voicenode_f5.model", "voicenode_f5.reference", "voicenode_f5.speech")
 
     _model: Model
 
@@ -57,14 +58,15 @@ class F5Engine(TTSEngine[F5Options]):
         """The examples of F5-TTS, and the recordings in `voices_dir`.
 
         Raises:
-            EngineError: F5-TTS is not installed, or there is no such folder.
+            EngineError: F5-TTS is not installed, its model is not there, or there is no such folder.
         """
-        return [self._engine_voice(recording) for recording in self._recordings()]
+        voices = [self._engine_voice(recording) for recording in self._recordings()]
+        self._files()
+        return voices
 
     def check(self) -> None:
         self.voices()
         _model_type()
-        self._files()
 
     def load(self) -> PcmFormat:
         self._by_id = {recording.id: recording for recording in self._recordings()}
@@ -99,7 +101,8 @@ class F5Engine(TTSEngine[F5Options]):
     def _engine_voice(self, recording: Recording) -> EngineVoice:
         others = (language for language in self.options.languages if language != recording.language)
         own = (recording.language,) if recording.language in self.options.languages else ()
-        return EngineVoice(recording.id, recording.description, (*own, *others))
+        languages = (*own, *others)
+        return EngineVoice(recording.id, recording.description, languages, multilingual=len(languages) > 1)
 
     def _reference(self, segment: Segment) -> Reference:
         from voicenode_f5.reference import Reference  # noqa: PLC0415  (heavy, and loaded by now)

@@ -53,6 +53,13 @@ class XttsEngine(TTSEngine[XttsOptions]):
     )
     options_type: ClassVar[type[XttsOptions]] = XttsOptions
     parameters_type: ClassVar[type[XttsParameters]] = XttsParameters
+    imports = (
+        "torchaudio",
+        "TTS.tts.layers.xtts.tokenizer",
+        "voicenode_xtts.model",
+        "voicenode_xtts.narrator",
+        "voicenode_xtts.speakers",
+    )
 
     _narrator: Narrator
     _speakers: Speakers
@@ -68,7 +75,7 @@ class XttsEngine(TTSEngine[XttsOptions]):
         names = built_in(folder) | {
             voice: path.stem for voice, path in recorded(self.options.voices_dir).items()
         }
-        return [EngineVoice(voice, name, LANGUAGES) for voice, name in names.items()]
+        return [EngineVoice(voice, name, LANGUAGES, multilingual=True) for voice, name in names.items()]
 
     def max_chars(self, language: str) -> int | None:
         return MAX_CHARS.get(language.partition("-")[0].casefold())

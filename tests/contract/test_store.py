@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.redis_server import RedisServer
 from tests.support.stores import open_store
 from voicenode.errors import ConflictError, ErrorCode, StoreError
 from voicenode.stores.store import Document, Store
@@ -21,9 +22,11 @@ HARD_KEYS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=["file"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return f"{request.param}:{tmp_path / 'store'}"
+@pytest.fixture(params=["file", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> str:
+    if request.param == "file":
+        return f"file:{tmp_path / 'store'}"
+    return f"{redis_server.url}?prefix={tmp_path.name}&cache={tmp_path / 'cache'}"
 
 
 @pytest.fixture

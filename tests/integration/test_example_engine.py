@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from voicenode.engine import RequestError, Segment
-from voicenode.workers.pool import EnginePool, PoolLimits
+from voicenode.workers.limits import PoolLimits
+from voicenode.workers.pool import EnginePool
 from voicenode.workers.process import EngineSpec
 from voicenode.workers.registry import engine_class
 

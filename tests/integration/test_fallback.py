@@ -8,8 +8,9 @@ from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE, ToneOptions, spell
 from voicenode.cast import FallbackRules
 from voicenode.errors import EngineError, ErrorCode, RequestError
-from voicenode.processor import SpeechRules, SynthesisRequest, VoiceProcessor
+from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
+from voicenode.request import SynthesisRequest
 from voicenode.voices import Catalogue, Voice
 from voicenode.workers.pool import EnginePool
 
@@ -114,8 +115,8 @@ async def test_bad_input_is_not_tried_elsewhere() -> None:
 
 
 async def test_a_slow_load_goes_on_while_another_engine_speaks() -> None:
-    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.2)
-    async with node(rules, tone2=ToneOptions(load_seconds=1.0)) as (processor, pool):
+    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.7)
+    async with node(rules, tone2=ToneOptions(load_seconds=2.0)) as (processor, pool):
         assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone")
         async with asyncio.timeout(10):
             while pool.states()[0].state != "ready":  # noqa: ASYNC110 - the pool tells its state, not its changes
@@ -124,15 +125,15 @@ async def test_a_slow_load_goes_on_while_another_engine_speaks() -> None:
 
 
 async def test_an_engine_that_makes_no_sound_is_given_up_for_the_next() -> None:
-    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.2)
+    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.7)
     async with node(rules, tone2=ToneOptions(char_seconds=0.5)) as (processor, pool):
         await pool.load("tone2")
         assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone")
 
 
 async def test_without_anyone_to_step_in_a_slow_engine_is_unavailable() -> None:
-    rules = FallbackRules(first_audio_timeout=0.2)
-    async with node(rules, tone2=ToneOptions(load_seconds=1.0)) as (processor, _):
+    rules = FallbackRules(first_audio_timeout=0.7)
+    async with node(rules, tone2=ToneOptions(load_seconds=2.0)) as (processor, _):
         with pytest.raises(EngineError) as raised:
             await say(processor, "Hello.")
     assert raised.value.code == ErrorCode.ENGINE_UNAVAILABLE
@@ -144,3 +145,35 @@ async def test_an_engine_that_keeps_failing_is_not_asked_any_more() -> None:
             assert (await say(processor, "Hello."))[1] == "tone3"
         assert pool.states()[0].error
         assert processor._breakers["tone2"]._open_until is not None
+
+
+async def test_an_engine_that_rests_still_says_what_it_lacks() -> None:
+    async with node(tone2=ToneOptions(load_error="no weights")) as (processor, _):
+        for _ in range(8):
+            with pytest.raises(EngineError, match="no weights"):
+                await say(processor, "Hello.", voice="tone2-own")
+        with pytest.raises(EngineError, match=r"no weights.* rests for"):
+            await say(processor, "Hello.", voice="tone2-own")
+
+
+async def test_refused_texts_bring_no_engine_to_rest() -> None:
+    async with node() as (processor, _):
+        for _ in range(8):
+            with pytest.raises(RequestError):
+                await say(processor, "unknown")
+        assert (await say(processor, "Hello."))[1] == "tone2"
+
+
+@pytest.mark.neural
+@pytest.mark.parametrize("error", ["OutOfMemoryError", "AcceleratorError"])
+async def test_the_next_engine_speaks_for_one_whose_device_fails_and_whose_process_ends(error: str) -> None:
+    async with node(tone2=ToneOptions(fail_at="Two", fail_with=error)) as (processor, pool):
+        await pool.load("tone2")
+        heard, engine, warning = await say(processor, "Two words.")
+        assert (heard, engine) == ("Two words.", "tone3")
+        assert warning
+        assert f"{error}: told to fail" in warning
+        async with asyncio.timeout(10):
+            while pool.states()[0].losses == 0:  # noqa: ASYNC110 - the pool tells its state, not its changes
+                await asyncio.sleep(0.01)
+        assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone2")

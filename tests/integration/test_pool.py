@@ -1,7 +1,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 
 import psutil
@@ -9,10 +10,13 @@ import pytest
 
 from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions, spell
+from tests.support.nvml import FakeNvml
 from voicenode.engine import Segment
 from voicenode.errors import BusyError, EngineError, ErrorCode, RequestError, VoiceServiceError
+from voicenode.workers import footprint
 from voicenode.workers import process as engine_process
-from voicenode.workers.pool import EnginePool, Turns
+from voicenode.workers.pool import EnginePool
+from voicenode.workers.turns import Turns
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
@@ -39,6 +43,20 @@ async def speak(turns: Turns, text: str) -> str:
 async def say(pool: EnginePool, text: str, engine: str = "tone") -> str:
     async with pool.hold(engine) as turns:
         return await speak(turns, text)
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
+    fake = FakeNvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return fake
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the pool tells its state, not its changes
+            await asyncio.sleep(0.005)
 
 
 def pid(pool: EnginePool) -> int | None:
@@ -82,6 +100,7 @@ async def test_requests_share_one_process_while_it_loads(pool: EnginePool) -> No
         ("well sayerror", EngineError, ErrorCode.ENGINE_FAILED),
         ("well crash", EngineError, ErrorCode.ENGINE_FAILED),
         ("well refuse", RequestError, ErrorCode.BAD_REQUEST),
+        ("well unknown", RequestError, ErrorCode.UNKNOWN_VOICE),
         ("well die", EngineError, ErrorCode.ENGINE_LOST),
     ],
 )
@@ -119,6 +138,18 @@ async def test_a_refusal_keeps_the_process(pool: EnginePool) -> None:
         with pytest.raises(RequestError):
             await speak(turns, "refuse")
         assert pid(pool) == before
+
+
+async def test_a_process_ends_itself_after_an_error_of_cuda() -> None:
+    async with tone.pool() as pool:
+        await pool.load("tone")
+        before = pid(pool)
+        with pytest.raises(EngineError, match="illegal memory access") as raised:
+            await say(pool, "cuda")
+        assert raised.value.code == ErrorCode.ENGINE_FAILED
+        assert before
+        await ended(before)
+        assert await say(pool, "fine again") == "fine again"
 
 
 async def test_a_silent_engine_is_ended_and_the_next_request_spoken() -> None:
@@ -349,6 +380,18 @@ async def test_a_speaking_engine_is_not_ended_for_another() -> None:
         assert await other == "other"
 
 
+async def test_an_engine_that_needs_more_than_all_may_take_is_not_started() -> None:
+    async with tone.pool(tone.spec("tone2"), memory=99) as pool:
+        with pytest.raises(
+            EngineError, match=r"not enough memory: it needs .* pool\.memory allows"
+        ) as raised:
+            await pool.load("tone2")
+        assert raised.value.code == ErrorCode.OUT_OF_MEMORY
+        (state,) = pool.states()
+        assert (state.state, state.starts) == ("unloaded", 0)
+        assert "set it to more" in (state.error or "")
+
+
 async def test_what_waits_for_memory_too_long_is_busy() -> None:
     specs = [tone.spec("tone2"), tone.spec("tone3")]
     async with tone.pool(*specs, memory=150, wait_timeout=0.1) as pool, AsyncExitStack() as stack:
@@ -368,6 +411,73 @@ async def test_low_vram_keeps_no_engine_of_the_device() -> None:
         assert process_id
         await ended(process_id)
         assert [state.state for state in pool.states()] == ["ready", "unloaded"]
+
+
+async def test_low_vram_may_be_switched_while_engines_are_loaded() -> None:
+    async with tone.pool(tone.spec(), tone.spec("tone2"), tone.spec("tone3")) as pool:
+        for name in ("tone", "tone2", "tone3"):
+            await say(pool, "hello", name)
+        pool.set_low_vram(True)
+        await until(lambda: [state.pid is None for state in pool.states()] == [False, True, True])
+        pool.set_low_vram(False)
+        await say(pool, "hello", "tone2")
+        assert pool.states()[1].state == "ready"
+
+
+async def test_low_vram_means_nothing_to_engines_on_the_processor() -> None:
+    specs = [tone.spec("tone2", device="cpu"), tone.spec("tone3", device="cpu")]
+    async with tone.pool(*specs, low_vram=True, memory=1) as pool:
+        await say(pool, "hello", "tone2")
+        await say(pool, "hello", "tone3")
+        assert [state.state for state in pool.states()] == ["ready", "ready"]
+        assert [state.vram for state in pool.states()] == [None, None]
+
+
+async def test_without_a_bound_engines_share_what_is_free_on_their_device(nvml: FakeNvml) -> None:
+    nvml.free = lambda device: 150 if device == 0 else 50
+    specs = [tone.spec("tone2"), tone.spec("tone3", device="cuda:0"), tone.spec("tone6", device="cuda:1")]
+    async with tone.pool(*specs) as pool:
+        await say(pool, "first", "tone2")
+        await say(pool, "there is room", "tone3")
+        await say(pool, "on a device of its own", "tone6")
+        assert [state.state for state in pool.states()] == ["ready", "ready", "ready"]
+
+
+async def test_where_another_program_has_taken_memory_an_idle_engine_makes_room(nvml: FakeNvml) -> None:
+    nvml.free = lambda _: 50
+    async with tone.pool(tone.spec("tone2"), tone.spec("tone3")) as pool:
+        await say(pool, "first", "tone2")
+        await say(pool, "second", "tone3")
+        assert [state.state for state in pool.states()] == ["unloaded", "ready"]
+
+
+async def test_engines_that_load_at_once_do_not_count_on_the_same_memory(nvml: FakeNvml) -> None:
+    nvml.free = lambda _: 150
+    slow = ToneOptions(load_seconds=0.2)
+    async with tone.pool(tone.spec("tone2", options=slow), tone.spec("tone3", options=slow)) as pool:
+        together: list[bool] = []
+        first, second = (asyncio.create_task(say(pool, "hello", name)) for name in ("tone2", "tone3"))
+        while not (first.done() or second.done()):
+            together.append(all(slot.starting for slot in pool._slots.values()))
+            await asyncio.sleep(0.01)
+        assert [await first, await second] == ["hello", "hello"]
+        assert not any(together)
+
+
+async def test_what_a_process_takes_is_told_while_it_lives(
+    nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(footprint, "_PERIOD", 0.01)
+    async with tone.pool(tone.spec("tone2")) as pool:
+        assert (pool.states()[0].vram, pool.states()[0].resident) == (None, None)
+        await pool.load("tone2")
+        nvml.processes = [[(pid(pool) or 0, 70), (1, 1000)], []]
+        await until(lambda: pool.states()[0].vram == 70)
+        assert (pool.states()[0].resident or 0) > 1 << 20
+        nvml.init_error = 9
+        await until(lambda: pool.states()[0].vram is None)
+        await pool.unload("tone2")
+        assert (pool.states()[0].vram, pool.states()[0].resident) == (None, None)
 
 
 async def test_unloading_while_it_loads_answers_those_who_wait() -> None:

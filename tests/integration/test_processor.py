@@ -8,7 +8,8 @@ import pytest
 from tests.support import speech, tone
 from tests.support.engines.voicenode_tone import RATE, ToneOptions, spell
 from voicenode.errors import EngineError, ErrorCode, RequestError, VoiceServiceError
-from voicenode.processor import SynthesisRequest, VoiceProcessor
+from voicenode.processor import VoiceProcessor
+from voicenode.request import SynthesisRequest
 from voicenode.workers.pool import EnginePool
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")

@@ -9,9 +9,11 @@ import pytest
 from tests.support import speech, tone
 from tests.support.engines.voicenode_tone import ToneOptions
 from voicenode.errors import EngineError, RequestError
-from voicenode.processor import SynthesisRequest, VoiceProcessor
+from voicenode.processor import VoiceProcessor
 from voicenode.report import SpokenReport
-from voicenode.workers.pool import EnginePool, EngineState
+from voicenode.request import SynthesisRequest
+from voicenode.workers.pool import EnginePool
+from voicenode.workers.slot import EngineState
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 

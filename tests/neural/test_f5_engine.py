@@ -74,9 +74,16 @@ def refusal(engine: F5Engine, segment: Segment) -> RequestError:
     return raised.value
 
 
-def test_its_voices_are_the_examples_of_the_package_each_with_its_own_language_first() -> None:
-    voices = {voice.id: voice.languages for voice in F5Engine(F5Options()).voices()}
+def test_its_voices_are_the_examples_of_the_package_each_with_its_own_language_first(
+    engine: F5Engine,
+) -> None:
+    voices = {voice.id: voice.languages for voice in engine.voices()}
     assert voices == {"en": ("en", "zh"), "zh": ("zh", "en")}
+
+
+def test_without_its_model_it_has_no_voices(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="voicenode models download f5"):
+        F5Engine(F5Options(path=str(tmp_path))).voices()
 
 
 def test_a_folder_of_recordings_and_transcripts_adds_voices(

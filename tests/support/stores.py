@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from voicenode.errors import ConflictError
 from voicenode.stores.file import FileStore
+from voicenode.stores.redis import RedisStore
+from voicenode.stores.redis_address import RedisAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
 
 
 def open_store(url: str) -> Store:
-    """The store that a test names, such as `file:/tmp/x`."""
+    """The store that a test names, such as `file:/tmp/x` or `redis://127.0.0.1?prefix=x&cache=/tmp/x`."""
     kind, _, place = url.partition(":")
-    assert kind == "file"
-    return FileStore(Path(place), poll=0.01)
+    if kind == "file":
+        return FileStore(Path(place), poll=0.01)
+    address, _, cache = url.partition("&cache=")
+    return RedisStore(RedisAddress.parse(address), Path(cache), cache_limit=100_000_000)
 
 
 def crash(url: str, kills: int) -> None:

@@ -12,11 +12,13 @@ from tests.support.engines.voicenode_tone import (
     BatchToneEngine,
     EagerToneEngine,
     SecondToneEngine,
+    SixthToneEngine,
     ThirdToneEngine,
     ToneEngine,
     ToneOptions,
 )
-from voicenode.workers.pool import EnginePool, PoolLimits
+from voicenode.workers.limits import PoolLimits
+from voicenode.workers.pool import EnginePool
 from voicenode.workers.process import EngineSpec
 
 if TYPE_CHECKING:
@@ -27,7 +29,14 @@ ENGINES = Path(__file__).with_name("engines")
 
 CLASSES = {
     engine.info.name: engine
-    for engine in (ToneEngine, SecondToneEngine, ThirdToneEngine, BatchToneEngine, EagerToneEngine)
+    for engine in (
+        ToneEngine,
+        SecondToneEngine,
+        ThirdToneEngine,
+        BatchToneEngine,
+        EagerToneEngine,
+        SixthToneEngine,
+    )
 }
 
 

@@ -12,12 +12,14 @@ from wyoming.event import Event, async_read_event, async_write_event
 
 from voicenode.audio import PcmFormat
 from voicenode.errors import EngineError, ErrorCode
-from voicenode.processor import Speech, SynthesisRequest, VoiceProcessor
+from voicenode.processor import Speech, VoiceProcessor
 from voicenode.transports.wyoming import WyomingServer
 from voicenode.voices import Catalogue, Choice, Voice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
+
+    from voicenode.request import SynthesisRequest
 
 FORMAT = PcmFormat(16_000)
 CHUNK = bytes(range(160)) * 2

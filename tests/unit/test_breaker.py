@@ -4,6 +4,7 @@ from voicenode.breaker import FAILURES, WITHIN, Breaker
 from voicenode.errors import EngineError, ErrorCode
 
 REST = 60.0
+NO_WEIGHTS = EngineError(ErrorCode.ENGINE_UNAVAILABLE, "there are no weights; run `voicenode models`")
 
 
 class Clock:
@@ -27,7 +28,7 @@ def breaker(clock: Clock) -> Breaker:
 def fail(breaker: Breaker, times: int = FAILURES) -> None:
     for _ in range(times):
         breaker.check()
-        breaker.note_failure()
+        breaker.note_failure(NO_WEIGHTS)
 
 
 def test_an_engine_that_keeps_failing_rests(breaker: Breaker) -> None:
@@ -35,6 +36,13 @@ def test_an_engine_that_keeps_failing_rests(breaker: Breaker) -> None:
     with pytest.raises(EngineError, match="60 s") as raised:
         breaker.check()
     assert raised.value.code == ErrorCode.ENGINE_UNAVAILABLE
+
+
+def test_while_it_rests_it_still_says_what_is_wrong(breaker: Breaker) -> None:
+    fail(breaker, FAILURES - 1)
+    breaker.note_failure(EngineError(ErrorCode.ENGINE_LOST, "the last word"))
+    with pytest.raises(EngineError, match=r"^the last word .*'tone'.* rests for 60 s"):
+        breaker.check()
 
 
 def test_failures_far_apart_do_not_count_together(breaker: Breaker, clock: Clock) -> None:
@@ -64,7 +72,7 @@ def test_a_trial_that_fails_opens_it_again(breaker: Breaker, clock: Clock) -> No
     fail(breaker)
     clock.now += REST
     breaker.check()
-    breaker.note_failure()
+    breaker.note_failure(NO_WEIGHTS)
     clock.now += REST - 1
     with pytest.raises(EngineError):
         breaker.check()

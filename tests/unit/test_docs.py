@@ -49,7 +49,7 @@ def load_readme_settings(folder: Path) -> LoadedSettings:
 
 def catalogue(loaded: LoadedSettings) -> Catalogue:
     nobody = cast("EnginePool", None)
-    return parts.build_processor(loaded.settings, parts.create_engines(loaded), nobody).catalogue
+    return parts.build_processor(loaded, parts.create_engines(loaded), nobody).catalogue
 
 
 def answered() -> set[str]:

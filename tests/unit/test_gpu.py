@@ -3,63 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
 
+from tests.support.nvml import FakeNvml
 from voicenode import gpu
-
-
-class FakeNvmlError(Exception):
-    def __init__(self, value: int) -> None:
-        super().__init__(f"error {value}")
-        self.value = value
-
-
-@dataclass
-class FakeNvml:
-    """NVIDIA's module with two GPUs, or with one error at everything that is asked."""
-
-    processes: list[list[tuple[int, int | None]]] = field(default_factory=lambda: [[], []])
-    init_error: int = 0
-    count_error: int = 0
-    open: int = 0
-    NVMLError: type[Exception] = FakeNvmlError
-
-    def nvmlInit(self) -> None:  # noqa: N802 (NVML's names)
-        if self.init_error:
-            raise FakeNvmlError(self.init_error)
-        self.open += 1
-
-    def nvmlShutdown(self) -> None:  # noqa: N802
-        self.open -= 1
-
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
-        if self.count_error:
-            raise FakeNvmlError(self.count_error)
-        return len(self.processes)
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:  # noqa: N802
-        return index
-
-    def nvmlDeviceGetName(self, handle: int) -> str:  # noqa: N802
-        return f"Card {handle}"
-
-    def nvmlDeviceGetUUID(self, handle: int) -> str:  # noqa: N802
-        return f"GPU-{handle}"
-
-    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:  # noqa: N802
-        return SimpleNamespace(total=100, used=handle, free=100 - handle)
-
-    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
-        return "580.65"
-
-    def nvmlSystemGetCudaDriverVersion(self) -> int:  # noqa: N802
-        return 13020
-
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:  # noqa: N802
-        return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in self.processes[handle]]
 
 
 @pytest.fixture
@@ -115,3 +63,33 @@ def test_without_the_module_there_is_nothing_to_tell(monkeypatch: pytest.MonkeyP
     with pytest.raises(gpu.NoNvmlError, match="nvidia-ml-py"):
         gpu.look()
     assert gpu.vram_by_process() is None
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "free"),
+    [
+        (None, "auto", 100),
+        (None, "cuda", 100),
+        (None, "cuda:1", 99),
+        (None, "cuda:2", None),
+        (None, "cpu", None),
+        ("1", "auto", 99),
+        ("1,0", "cuda:1", 100),
+        ("GPU-1", "cuda:0", 99),
+        ("1,7,0", "cuda:1", None),
+        ("", "cuda:0", None),
+    ],
+)
+@pytest.mark.usefixtures("nvml")
+def test_free_memory_is_that_of_the_device_which_cuda_means(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, device: str, free: int | None
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu.free_memory(device) == free
+
+
+def test_without_a_driver_nobody_knows_what_is_free(nvml: FakeNvml) -> None:
+    nvml.init_error = 12
+    assert gpu.free_memory("auto") is None

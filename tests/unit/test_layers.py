@@ -27,14 +27,18 @@ def layer(parts: str, *, siblings: bool = True) -> Layer:
 
 LAYERS = [
     layer(
-        "cli app node parts control lan inline logs signals systemd watchdog doctor models service settings"
+        "cli app node parts control lan inline logs signals systemd watchdog doctor models service settings "
+        "speech_to_text"
     ),
     layer("transports.wyoming transports.http transports.mdns transports.mqtt", siblings=False),
     layer("jobs cloning health runtime"),
     layer("processor"),
-    layer("cast quality"),
+    layer("transcription"),
+    layer("cast manuscript quality recordings"),
     layer("workers stores encoding client identity", siblings=False),
-    layer("voices text framing engine guard audio breaker buffer report metrics sockets gpu"),
+    layer(
+        "voices text framing engine guard audio breaker buffer report metrics request sockets gpu usage child"
+    ),
     layer("errors"),
 ]
 

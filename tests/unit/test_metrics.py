@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from voicenode.errors import EngineError, ErrorCode
 from voicenode.metrics import ENGINE_STATES, EngineReading, Metrics, Readings
 from voicenode.report import SpokenReport, Tally, reported
-from voicenode.workers.pool import EngineState
+from voicenode.workers.slot import EngineState
 
 pytestmark = pytest.mark.usefixtures("heartbeat")
 
@@ -69,11 +69,11 @@ async def test_a_request_without_sound_has_no_times() -> None:
 
 
 async def test_what_is_not_counted_is_read_at_the_moment() -> None:
-    engine = EngineState("tone", "ready", 1, waiting=3, starts=5, losses=2)
-    jobs = {"queued": 4, "failed": 0}
-    samples = await told(
-        readings=Readings(engines=[engine], jobs=jobs, mqtt_connected=False, vram_used=1 << 30)
+    engine = EngineState(
+        "tone", "ready", 1, waiting=3, starts=5, losses=2, resident=10, prewarmed_resident=20, vram=1 << 30
     )
+    jobs = {"queued": 4, "failed": 0}
+    samples = await told(readings=Readings(engines=[engine], jobs=jobs, mqtt_connected=False))
     states = {
         state: samples[f"voicenode_engine_state{{engine=tone,state={state}}}"] for state in ENGINE_STATES
     }
@@ -84,7 +84,9 @@ async def test_what_is_not_counted_is_read_at_the_moment() -> None:
     assert samples["voicenode_jobs{state=queued}"] == 4
     assert samples["voicenode_jobs{state=failed}"] == 0
     assert samples["voicenode_mqtt_connected{}"] == 0
-    assert samples["voicenode_vram_used_bytes{}"] == 1 << 30
+    assert samples["voicenode_engine_vram_bytes{engine=tone}"] == 1 << 30
+    assert samples["voicenode_engine_resident_memory_bytes{engine=tone,process=engine}"] == 10
+    assert samples["voicenode_engine_resident_memory_bytes{engine=tone,process=prewarmed}"] == 20
     assert samples["voicenode_info{version=1.2.3}"] == 1
     assert samples["process_open_fds{}"] > 0
 

@@ -10,8 +10,8 @@ from annotated_types import Ge
 
 from voicenode.engine import NoParameters
 from voicenode.errors import ErrorCode, RequestError, SetupError
-from voicenode.processor import SPEED_RANGE
 from voicenode.quality import QualityProfile, QualityProfiles
+from voicenode.request import SPEED_RANGE
 from voicenode.settings import Settings
 from voicenode.stores.file import FileStore
 from voicenode_f5.options import F5Parameters

@@ -167,6 +167,7 @@ def inherited(file: Path, **variables: str) -> dict[str, tuple[object, str]]:
         ("TTS_ENGINE_DEFAULT", "f5tts", "default_engine", "f5"),
         ("TTS_ENGINE_DEFAULT", "F5", "default_engine", "f5"),
         ("TTS_ENGINE_DEFAULT", "espeak", "default_engine", "espeak"),
+        ("REDIS_URL", "redis://Anna:S3cret@nas/4", "store.url", "redis://Anna:***@nas:6379/4"),
     ],
 )
 def test_variables_of_the_system_before_voicenode_are_understood(
@@ -175,7 +176,9 @@ def test_variables_of_the_system_before_voicenode_are_understood(
     assert inherited(file, **{name: text}) == {path: (value, f"environment {name}")}
 
 
-@pytest.mark.parametrize("name", ["XTTS_DEVICE", "F5TTS_DEVICE", "LOW_VRAM", "TTS_ENGINE_DEFAULT"])
+@pytest.mark.parametrize(
+    "name", ["XTTS_DEVICE", "F5TTS_DEVICE", "LOW_VRAM", "TTS_ENGINE_DEFAULT", "REDIS_URL"]
+)
 def test_an_empty_variable_of_the_system_before_voicenode_says_nothing(file: Path, name: str) -> None:
     assert inherited(file, **{name: ""}) == {}
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from voicenode.errors import ErrorCode, RequestError, SetupError
@@ -180,3 +182,76 @@ def test_a_very_long_name_is_not_repeated_whole(catalogue: Catalogue) -> None:
 def test_a_setting_that_names_no_voice_is_named(settings: dict[str, object], key: str) -> None:
     with pytest.raises(SetupError, match=key):
         Catalogue(VOICES, **settings)  # type: ignore[arg-type]
+
+
+def multilingual(name: str, *languages: str) -> Voice:
+    return replace(voice(name, *languages), multilingual=True)
+
+
+ANNA = multilingual("xtts-anna", "en", "de", "zh-CN")
+
+
+@pytest.mark.parametrize("name", ["xtts-anna-de", "XTTS-Anna-DE", "nanny-de"])
+def test_a_multilingual_voice_has_a_name_for_each_language(name: str) -> None:
+    catalogue = Catalogue([*VOICES[:-1], ANNA], "espeak-de", aliases={"nanny": "xtts-anna"})
+    choice = catalogue.choose(name)
+    assert (choice.voice.name, choice.voice.id, choice.language) == ("xtts-anna-de", "anna", "de")
+    assert not choice.language_open
+    assert catalogue.choose(name, language="zh").language == "zh-CN"
+
+
+@pytest.mark.parametrize(("language", "spoken"), [("zh-cn", "zh-CN"), ("zh", "zh-CN")])
+def test_such_a_name_may_leave_the_region_out(language: str, spoken: str) -> None:
+    assert Catalogue([ANNA], "xtts-anna").choose(f"xtts-anna-{language}").language == spoken
+
+
+@pytest.mark.parametrize("name", ["xtts-anna-fr", "xtts-anna-", "espeak-de-de"])
+def test_no_voice_is_made_up_for_a_language_that_it_lacks(name: str) -> None:
+    with pytest.raises(RequestError, match="unknown voice"):
+        Catalogue([*VOICES[:-1], ANNA], "espeak-de").choose(name)
+
+
+def test_a_voice_that_bears_such_a_name_itself_goes_first() -> None:
+    german = voice("xtts-anna-de", "de")
+    assert Catalogue([ANNA, german], "xtts-anna").choose("xtts-anna-de").voice == german
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "is_open"),
+    [
+        ("xtts-anna", None, True),
+        ("xtts-anna", "fr", True),
+        ("xtts-anna", "de", False),
+        (None, "zh", False),
+        ("espeak-en-gb", None, False),
+    ],
+)
+def test_the_text_decides_only_where_nobody_named_a_language_of_the_voice(
+    name: str | None, language: str | None, *, is_open: bool
+) -> None:
+    catalogue = Catalogue([*VOICES[:-1], ANNA], "xtts-anna")
+    assert catalogue.choose(name, language=language).language_open == is_open
+
+
+def test_the_name_with_a_language_does_for_every_setting() -> None:
+    catalogue = Catalogue(
+        [*VOICES[:-1], ANNA],
+        "xtts-anna-de",
+        {"en": "xtts-anna-en"},
+        {"nanny": "xtts-anna-zh"},
+        default_engine="xtts",
+    ).with_qualities({"xtts": ("calm",)})
+    spoken = {
+        language: (choice.voice.name, choice.language)
+        for language in (None, "en", "de", "pt-BR")
+        for choice in [catalogue.choose(language=language)]
+    }
+    assert spoken == {
+        None: ("xtts-anna-de", "de"),
+        "en": ("xtts-anna-en", "en"),
+        "de": ("xtts-anna-de", "de"),
+        "pt-BR": ("espeak-pt-br", "pt-BR"),
+    }
+    assert catalogue.choose("nanny", "calm").quality == "calm"
+    catalogue.set_default("nanny")
+    assert catalogue.choose().language == "zh-CN"

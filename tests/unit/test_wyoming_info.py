@@ -53,3 +53,14 @@ async def test_the_answer_is_made_once_for_a_catalogue_and_again_for_the_next() 
     assert describe() is first
     processor.catalogue = Catalogue([Voice("tone-new", "tone", "new", "New tone", ("en",))], "tone-new")
     assert [voice.name for voice in info(describe()).tts[0].voices] == ["tone-new"]
+
+
+async def test_a_multilingual_voice_is_listed_once_for_each_language() -> None:
+    processor = FakeProcessor()
+    anna = Voice("xtts-anna", "xtts", "anna", "Anna", ("en", "zh-CN"), multilingual=True)
+    processor.catalogue = Catalogue([anna], "xtts-anna")
+    listed = info(description(processor)()).tts[0].voices
+    assert [(voice.name, voice.languages, voice.description) for voice in listed] == [
+        ("xtts-anna-en", ["en"], "Anna"),
+        ("xtts-anna-zh-cn", ["zh-CN"], "Anna"),
+    ]

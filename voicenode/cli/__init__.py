@@ -21,6 +21,7 @@ from voicenode.cli.output import examples
 from voicenode.cli.quality import app as quality
 from voicenode.cli.say import say
 from voicenode.cli.serve import serve
+from voicenode.cli.service import app as service
 from voicenode.errors import ErrorCode, VoiceServiceError
 
 _USAGE = 2
@@ -79,6 +80,7 @@ for _command, _lines in _EXAMPLES.items():
 app.add_typer(models, name="models")
 app.add_typer(quality, name="quality")
 app.add_typer(mqtt, name="mqtt")
+app.add_typer(service, name="service")
 
 
 def main() -> None:

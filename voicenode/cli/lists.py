@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,7 +40,7 @@ def voices(
     if for_program:
         as_json([asdict(voice) for voice in chosen])
     elif chosen:
-        rows = (_voice_row(voice, names=everything) for voice in chosen)
+        rows = (_voice_row(voice, names=everything) for voice in _folded(chosen))
         table(("Voice", "Languages", "Description", "Speakers"), rows)
     else:
         note(f"No voice{f' for {language}' if language else ''} on {info.name}.")
@@ -78,6 +78,20 @@ def _speaks(voice: NodeVoice, language: str) -> bool:
     wanted = language.replace("_", "-").casefold()
     spoken = (tag.replace("_", "-").casefold() for tag in voice.languages)
     return any(tag == wanted or tag.startswith(f"{wanted}-") for tag in spoken)
+
+
+def _folded(voices: Iterable[NodeVoice]) -> Iterable[NodeVoice]:
+    """The voices, but one that is listed as `<voice>-<language>` for each of its languages only once."""
+    folded: dict[tuple[str, str], NodeVoice] = {}
+    for voice in voices:
+        ending = f"-{voice.languages[0].casefold()}" if len(voice.languages) == 1 else ""
+        key = voice.name.removesuffix(ending), voice.description
+        if key in folded:
+            languages = (*folded[key].languages, *voice.languages)
+            folded[key] = replace(voice, name=f"{key[0]}-*", languages=languages)
+        else:
+            folded[key] = voice
+    return folded.values()
 
 
 def _voice_row(voice: NodeVoice, *, names: bool) -> tuple[str, ...]:

@@ -111,11 +111,10 @@ def delete(name: _NameArgument, *, config: ConfigOption = None) -> None:
 @asynccontextmanager
 async def _opened(config: Path | None) -> AsyncIterator[tuple[QualityProfiles, Store]]:
     from voicenode import parts  # noqa: PLC0415 (other commands do without)
-    from voicenode.stores.file import FileStore  # noqa: PLC0415 (likewise)
 
     loaded = load_settings(config)
     profiles = parts.build_quality(loaded.settings, parts.create_engines(loaded))
-    async with FileStore(loaded.settings.data_dir / parts.STORE_FOLDER) as store:
+    async with parts.shared_store(loaded.settings) as store:
         await profiles.load(store)
         yield profiles, store
 

@@ -119,7 +119,7 @@ async def _node_speech(utterance: Utterance, node: str | None, timeout: float) -
 
 def _inline_speech(utterance: Utterance) -> AbstractAsyncContextManager[Speech]:
     from voicenode.inline import speak  # noqa: PLC0415 (as in say)
-    from voicenode.processor import SynthesisRequest  # noqa: PLC0415 (as in say)
+    from voicenode.request import SynthesisRequest  # noqa: PLC0415 (as in say)
 
     request = SynthesisRequest(
         text=utterance.text,

@@ -94,20 +94,7 @@ def _patient(loaded: LoadedSettings, name: str, engine: TTSEngine[Any]) -> Patie
         options=asdict(engine.options),
         memory=engine.info.memory,
         budget=None if budget is None else budget * _MIB,
-        demanded=_is_demanded(loaded, name),
-    )
-
-
-def _is_demanded(loaded: LoadedSettings, name: str) -> bool:
-    settings = loaded.settings
-    voices = [settings.default_voice, *settings.language_voices.values(), *settings.aliases.values()]
-    return (
-        settings.default_engine == name
-        or any(voice.startswith(f"{name}-") for voice in voices)
-        or any(
-            path.startswith(f"engines.{name}.") and source != "default"
-            for path, source in loaded.sources.items()
-        )
+        demanded=loaded.demands(name),
     )
 
 

@@ -51,6 +51,14 @@ def packages(extra: str | None = None) -> list[Package]:
     ]
 
 
+def not_installed(extra: str) -> str | None:
+    """What an engine whose extra is not installed lacks, and how to install it; None where it is."""
+    missing = [package.name for package in packages(extra) if package.version is None]
+    if not missing:
+        return None
+    return f"it is not installed (no {', '.join(missing)}); run `pip install 'voicenode[{extra}]'`"
+
+
 def why_no_pair(versions: Mapping[str, str | None]) -> str | None:
     """Why torch and torchaudio do not go together, which then fails on import; None where they do."""
     torch, audio = (versions.get(name) for name in _PAIR)

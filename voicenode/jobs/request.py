@@ -17,7 +17,7 @@ from pydantic import (
 
 from voicenode.encoding import AudioFormat
 from voicenode.errors import ErrorCode, RequestError
-from voicenode.processor import SPEED_RANGE
+from voicenode.request import SPEED_RANGE
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode.errors import BusyError
 from voicenode.jobs.streaming import to_file, to_sink
-from voicenode.processor import SynthesisRequest
+from voicenode.request import SynthesisRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

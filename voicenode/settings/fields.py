@@ -7,7 +7,9 @@ from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le, MinLen
-from pydantic import AfterValidator
+from pydantic import AfterValidator, PlainSerializer, SecretStr
+
+from voicenode.stores.redis_address import EXPECTED, RedisAddress
 
 _T = TypeVar("_T")
 
@@ -51,6 +53,14 @@ def _is_topic(topic: str) -> bool:
     return topic.isprintable() and all(topic.split("/")) and not any(char in topic for char in "+#$ ")
 
 
+def _is_redis(url: SecretStr) -> bool:
+    return bool(RedisAddress.parse(url.get_secret_value()))
+
+
+def _without_password(url: SecretStr) -> str:
+    return str(RedisAddress.parse(url.get_secret_value()))
+
+
 def _expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -74,3 +84,4 @@ ListenUris = Annotated[tuple[ListenUri, ...], _checked(bool, "at least one")]
 HttpUrl = Annotated[str, _checked(_is_http_url, "http://HOST:PORT or https://HOST, with a path or without")]
 Port = Annotated[int, Ge(1), Le(65535)]
 Topic = Annotated[str, _checked(_is_topic, "a topic without wildcards, such as voicenode or home/voices")]
+RedisUrl = Annotated[SecretStr, _checked(_is_redis, EXPECTED), PlainSerializer(_without_password)]

@@ -33,6 +33,19 @@ class LoadedSettings:
     values: Mapping[str, Any]
     """Dotted path of each setting -> its value for people and JSON, in which a secret is `!secret NAME`."""
 
+    def demands(self, engine: str) -> bool:
+        """Whether the owner asks for this engine by name, so that it is a fault if it cannot be used."""
+        settings = self.settings
+        voices = [settings.default_voice, *settings.language_voices.values(), *settings.aliases.values()]
+        return (
+            settings.default_engine == engine
+            or any(voice.startswith(f"{engine}-") for voice in voices)
+            or any(
+                path.startswith(f"engines.{engine}.") and source != "default"
+                for path, source in self.sources.items()
+            )
+        )
+
 
 def load(
     config: Path | None,

@@ -17,6 +17,7 @@ from voicenode.settings.fields import (
     LocalPath,
     Name,
     Port,
+    RedisUrl,
     Seconds,
     Topic,
 )
@@ -122,6 +123,15 @@ class JobSettings(Section):
     """The command that plays a WAV from its standard input, for requests to be heard on this machine."""
 
 
+class StoreSettings(Section):
+    """Where voices and quality profiles are kept; jobs and what clients changed stay with the node."""
+
+    url: RedisUrl | None = None
+    """A Redis for several nodes, such as redis://USER:PASSWORD@HOST:6379/0; null for files in data_dir."""
+    max_cache: Annotated[int, Ge(1)] = 1024
+    """MiB that copies of files from Redis may take on this machine."""
+
+
 class TextSettings(Section):
     """What is done to a text before it is spoken."""
 
@@ -167,7 +177,9 @@ class PoolSettings(Section):
     idle_timeout: IdleSeconds = 300
     """Seconds until an engine without work ends; 0 for at once, -1 for never."""
     memory: Annotated[int, Ge(1)] | None = None
-    """MiB of device memory that all engines together may take; null for no bound."""
+    """MiB of device memory that all engines together may take; null for what is free there."""
+    prewarm_imports: bool | None = None
+    """Whether libraries of engines stay imported, to wake them quickly; null for where 4 GiB are free."""
     low_vram: bool = False
     """Whether only one engine is loaded at a time, and ends when nothing waits for it."""
     buffer_seconds: Seconds = 30
@@ -187,6 +199,8 @@ class EngineSettings(Section):
     """Seconds until an engine that is still loading is stopped."""
     silent_timeout: Seconds = 60
     """Seconds until an engine that works without any progress is stopped."""
+    prewarm_imports: bool | None = None
+    """Whether its libraries stay imported, to wake it quickly; null for what pool.prewarm_imports says."""
 
     @cached_property
     def options(self) -> Any:  # noqa: ANN401  each engine has a type of its own
@@ -226,6 +240,7 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     mqtt: MqttSettings = MqttSettings()
     jobs: JobSettings = JobSettings()
+    store: StoreSettings = StoreSettings()
     text: TextSettings = TextSettings()
     speech: SpeechSettings = SpeechSettings()
     fallback: FallbackSettings = FallbackSettings()

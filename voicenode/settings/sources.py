@@ -15,6 +15,7 @@ PREFIX = "VOICENODE_"
 _CONFIG = "VOICENODE_CONFIG"
 _DEVICES = {"XTTS_DEVICE": "xtts", "F5TTS_DEVICE": "f5"}
 _LOW_VRAM, _DEFAULT_ENGINE = "LOW_VRAM", "TTS_ENGINE_DEFAULT"
+_REDIS = "REDIS_URL"
 _ENGINES = {"f5tts": "f5"}
 """Engines that the system before voicenode called otherwise."""
 
@@ -59,6 +60,7 @@ def inherited(environ: Mapping[str, str], settings: Type) -> Layer:
         settings: the type of the settings.
     """
     given = {name: environ.get(name, "").strip().lower() for name in (*_DEVICES, _LOW_VRAM, _DEFAULT_ENGINE)}
+    given[_REDIS] = environ.get(_REDIS, "").strip()  # capitals count in a password
     engine = _ENGINES.get(given[_DEFAULT_ENGINE], given[_DEFAULT_ENGINE])
     values: dict[str, tuple[keys.Path, Value]] = {
         name: (("engines", engine, "device"), "auto" if given[name] == "none" else given[name])
@@ -66,6 +68,7 @@ def inherited(environ: Mapping[str, str], settings: Type) -> Layer:
         if keys.type_at(settings, ("engines", engine, "device")) is not None
     }
     values[_LOW_VRAM] = (("pool", "low_vram"), given[_LOW_VRAM])
+    values[_REDIS] = (("store", "url"), given[_REDIS])
     if keys.type_at(settings, ("engines", engine)) is not None:
         values[_DEFAULT_ENGINE] = (("default_engine",), engine)
     return {

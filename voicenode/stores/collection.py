@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from voicenode.errors import ConflictError, ErrorCode, StoreError, VoiceServiceError
+from voicenode.errors import ErrorCode, StoreError, VoiceServiceError
 from voicenode.stores.attachments import Attachments, flush
 from voicenode.stores.drafts import Draft, flush_all
 from voicenode.stores.index import Index
@@ -31,7 +31,7 @@ from voicenode.stores.record import (
     load,
     record_name,
 )
-from voicenode.stores.store import Document
+from voicenode.stores.store import Document, require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -249,13 +249,7 @@ def _check(operation: Put | Delete, record: Record | None) -> None:
     """Raise what keeps an operation from being carried out on what is there now."""
     if record and record.problem:
         raise StoreError(ErrorCode.STORE_FAILED, f"{operation.key!r} cannot be written: {record.problem}.")
-    document = record.live() if record else None
-    revision = document.revision if document else 0
-    if operation.revision not in {None, revision}:
-        raise ConflictError(
-            f"{operation.key!r} is at revision {revision}, not {operation.revision}: "
-            "someone else changed it; read it again and decide anew."
-        )
+    require(operation.key, record.live() if record else None, operation.revision)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, TypeVarTuple
 
 from voicenode.stores.collection import Collection, Delete, Outcome, Put
 from voicenode.stores.drafts import SIDE_BY_SIDE
-from voicenode.stores.store import Document, Store
+from voicenode.stores.store import Document, Store, is_collection
+from voicenode.stores.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -25,8 +25,6 @@ Result = TypeVar("Result")
 
 _BATCH = 100
 """The most operations that are flushed together: other processes wait for the lock meanwhile."""
-
-_COLLECTION = re.compile(r"[a-z][a-z0-9-]*")
 
 
 class FileStore(Store):
@@ -45,7 +43,7 @@ class FileStore(Store):
         self._writers = ThreadPoolExecutor(1 + SIDE_BY_SIDE, "store-writer")
         self._turn = asyncio.Lock()
         self._batches: dict[str, _Batch] = {}
-        self._watchers: defaultdict[str, list[_Watcher]] = defaultdict(list)
+        self._watchers: defaultdict[str, list[Watcher]] = defaultdict(list)
 
     async def get(self, collection: str, key: str) -> Document | None:
         return await self._read(self._collection(collection).get, key)
@@ -80,7 +78,7 @@ class FileStore(Store):
 
     @asynccontextmanager
     async def watch(self, collection: str) -> AsyncIterator[AsyncIterator[str]]:
-        watcher = _Watcher(asyncio.get_running_loop())
+        watcher = Watcher()
         self._watchers[collection].append(watcher)
         try:
             await self.list(collection)  # from here on, what is new is news
@@ -101,7 +99,7 @@ class FileStore(Store):
 
     def _collection(self, name: str) -> Collection:
         if name not in self._collections:
-            if not _COLLECTION.fullmatch(name):
+            if not is_collection(name):
                 raise ValueError(f"not a name for a collection: {name!r}")
             self._collections[name] = Collection(
                 self._directory / name, partial(self._changed, name), self._writers
@@ -110,7 +108,7 @@ class FileStore(Store):
 
     async def _all(self) -> Sequence[Collection]:
         names = await self._read(_directories, self._directory)
-        return [self._collection(name) for name in names if _COLLECTION.fullmatch(name)]
+        return [self._collection(name) for name in names if is_collection(name)]
 
     async def _read(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._readers, function, *arguments)
@@ -142,7 +140,7 @@ class FileStore(Store):
             with suppress(RuntimeError):  # its loop has ended
                 watcher.loop.call_soon_threadsafe(watcher.tell, key)
 
-    async def _changes(self, collection: str, watcher: _Watcher) -> AsyncIterator[str]:
+    async def _changes(self, collection: str, watcher: Watcher) -> AsyncIterator[str]:
         look_at = watcher.loop.time() + self._poll
         while True:
             with suppress(TimeoutError):
@@ -162,24 +160,6 @@ class _Batch:
     keys: set[str] = field(default_factory=set)
     operations: list[Put | Delete] = field(default_factory=list)
     outcomes: asyncio.Task[Sequence[Outcome]] = field(init=False)
-
-
-class _Watcher:
-    """Keys that changed and were not yet taken, each once."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.told = asyncio.Event()
-        self._keys: dict[str, None] = {}
-
-    def tell(self, key: str) -> None:
-        self._keys[key] = None
-        self.told.set()
-
-    def take(self) -> Sequence[str]:
-        keys, self._keys = self._keys, {}
-        self.told.clear()
-        return list(keys)
 
 
 def _directories(directory: Path) -> Sequence[str]:

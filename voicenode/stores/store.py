@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from voicenode.errors import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -111,3 +114,21 @@ class Store(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+_COLLECTION = re.compile(r"[a-z][a-z0-9-]*")
+
+
+def is_collection(name: str) -> bool:
+    """Whether a collection may be called so."""
+    return _COLLECTION.fullmatch(name) is not None
+
+
+def require(key: str, document: Document | None, revision: int | None) -> None:
+    """Raise ConflictError where another revision is there than the one a writer named; none names any."""
+    there = document.revision if document else 0
+    if revision not in {None, there}:
+        raise ConflictError(
+            f"{key!r} is at revision {there}, not {revision}: "
+            "someone else changed it; read it again and decide anew."
+        )

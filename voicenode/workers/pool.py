@@ -3,64 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
-from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from voicenode import gpu
 from voicenode.errors import BusyError, EngineError, ErrorCode
-from voicenode.workers.process import EngineDiedError, EngineProcess, EngineSpec
-from voicenode.workers.turns import TurnQueue
+from voicenode.workers.footprint import Footprint
+from voicenode.workers.slot import Slot
+from voicenode.workers.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
-    from voicenode.audio import PcmFormat
-    from voicenode.engine import Segment
+    from voicenode.workers.limits import PoolLimits
+    from voicenode.workers.process import EngineSpec
+    from voicenode.workers.slot import EngineState
+    from voicenode.workers.turns import TurnQueue
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EngineState:
-    """What one engine is doing."""
-
-    name: str
-    state: Literal["unloaded", "loading", "ready", "speaking"]
-    pid: int | None
-    waiting: int
-    """Segments that wait for their turn."""
-    starts: int = 0
-    """How often a process was loaded since the node began."""
-    losses: int = 0
-    """How many of these processes died or had to be killed, instead of being ended."""
-    error: str | None = None
-    """Why it could not be loaded, if the last try failed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolLimits:
-    """What the engines of a node may take."""
-
-    max_waiting: int = 32
-    """Requests that may wait for their first turn; one more is refused as busy."""
-    wait_timeout: float = 30.0
-    """Seconds that a request waits for its first turn, loading apart, before it is refused."""
-    idle_timeout: float = 300.0
-    """Seconds after the last request until an engine's process ends; 0: at once, -1: never."""
-    memory: int | None = None
-    """Bytes of device memory that all engines together may need; None: no bound."""
-    low_vram: bool = False
-    """Only one engine that needs device memory at a time, and none that has nothing to do."""
+_MIB = 1024 * 1024
 
 
 class EnginePool:
     """The engines of a node: each is loaded when somebody holds it, and ended when it is idle."""
 
     def __init__(self, specs: Iterable[EngineSpec], limits: PoolLimits) -> None:
-        self._limits = limits
-        self._slots = {spec.info.name: _Slot(spec, self) for spec in specs}
+        self.limits = limits
+        self.footprint = Footprint(self._pids)
+        self._making_room = asyncio.Lock()
+        self._slots = {spec.info.name: Slot(spec, self) for spec in specs}
         self._waiting = 0
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,9 +63,11 @@ class EnginePool:
 
     def set_idle_timeout(self, seconds: float) -> None:
         """Change how long an engine stays without work; for those that are idle it counts from now."""
-        self._limits = replace(self._limits, idle_timeout=seconds)
-        for slot in self._slots.values():
-            slot.rest()
+        self._adjust(replace(self.limits, idle_timeout=seconds))
+
+    def set_low_vram(self, on: bool) -> None:  # noqa: FBT001 - a switch has nothing else to say
+        """Keep one engine on the device at a time or not; engines that are idle follow at once."""
+        self._adjust(replace(self.limits, low_vram=on))
 
     async def load(self, engine: str) -> None:
         """Load an engine for those who come next; it goes idle as after a request.
@@ -105,16 +78,21 @@ class EnginePool:
         async with self.hold(engine):
             pass
 
+    def prewarm(self, engines: Iterable[str]) -> None:
+        """Import the libraries of those engines ahead that are to be woken quickly; called once."""
+        for engine in engines:
+            self._slots[engine].prewarm()
+
     async def close(self) -> None:
         """End every engine's process, for good: what is being spoken fails, and so does what still waits."""
         self.closed = True
-        await asyncio.gather(*(slot.stop() for slot in self._slots.values()))
+        await asyncio.gather(*(slot.close() for slot in self._slots.values()), self.footprint.close())
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def first_turn(self, queue: TurnQueue, *, live: bool) -> None:
         """Take a request's first turn from `queue`, unless too many wait or it takes too long."""
-        limits = self._limits
+        limits = self.limits
         if not queue.free and self._waiting >= limits.max_waiting:
             raise BusyError(f"{self._waiting} requests are waiting already; try again later")
         self._waiting += 1
@@ -130,40 +108,55 @@ class EnginePool:
         """An engine has less to do than before: whoever waits for memory looks again."""
         self._changed.set()
 
-    async def make_room(self, slot: _Slot) -> None:
+    async def make_room(self, slot: Slot) -> None:
         """Wait until the device has room for `slot`, ending engines that are idle, least recently used first.
 
         Raises:
+            EngineError: it needs more than all engines together may take.
             BusyError: the others had something to do for too long.
         """
+        self._check_memory(slot)
         try:
-            async with asyncio.timeout(self._limits.wait_timeout):
-                while not self._fits(slot):
-                    await self._free_some(slot)
+            async with asyncio.timeout(self.limits.wait_timeout):
+                async with self._making_room:  # one after the other: two would take the same room
+                    while not await self._fits(slot):
+                        await self._free_some(slot)
         except TimeoutError as error:
             name = slot.spec.info.name
             raise BusyError(f"engine '{name}' waits for memory that others use; try again later") from error
 
-    def idle_timeout(self, slot: _Slot) -> float:
+    def idle_timeout(self, slot: Slot) -> float:
         """Seconds until `slot` is ended when nobody holds it; negative: never."""
-        at_once = self._limits.low_vram and slot.spec.info.memory
-        return 0.0 if at_once else self._limits.idle_timeout
+        at_once = self.limits.low_vram and slot.spec.memory
+        return 0.0 if at_once else self.limits.idle_timeout
 
     def own(self, task: asyncio.Task[None]) -> None:
         """Keep a background task until it is done."""
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _fits(self, slot: _Slot) -> bool:
-        needed = slot.spec.info.memory
-        taken = [other.spec.info.memory for other in self._on_device(slot)]
-        if not needed or not taken:
-            return True
-        return not self._limits.low_vram and (
-            self._limits.memory is None or sum(taken) + needed <= self._limits.memory
-        )
+    def _check_memory(self, slot: Slot) -> None:
+        needed, allowed = slot.spec.memory, self.limits.memory
+        if allowed is not None and needed > allowed:
+            raise EngineError(
+                ErrorCode.OUT_OF_MEMORY,
+                f"engine '{slot.spec.info.name}' has not enough memory: it needs {-(-needed // _MIB)} MiB, "
+                f"and pool.memory allows {allowed // _MIB}; set it to more, or to null for no bound",
+            )
 
-    async def _free_some(self, slot: _Slot) -> None:
+    async def _fits(self, slot: Slot) -> bool:
+        needed, others = slot.spec.memory, self._on_device(slot)
+        if not needed or not others:
+            return True
+        if self.limits.low_vram:
+            return False
+        if self.limits.memory is not None:
+            return needed + sum(other.spec.memory for other in others) <= self.limits.memory
+        free = await asyncio.to_thread(gpu.free_memory, slot.spec.device)
+        # Those that are being loaded have not taken theirs yet.
+        return free is None or needed + sum(other.spec.memory for other in others if other.starting) <= free
+
+    async def _free_some(self, slot: Slot) -> None:
         idle = [other for other in self._on_device(slot) if not other.busy]
         if idle:
             await min(idle, key=lambda other: (other.holders > 0, other.last_used)).stop()
@@ -171,218 +164,23 @@ class EnginePool:
         self._changed.clear()
         await self._changed.wait()
 
-    def _on_device(self, apart_from: _Slot) -> list[_Slot]:
+    def _on_device(self, apart_from: Slot) -> list[Slot]:
+        """Whoever has memory that another could have instead; the owner's bounds are for all devices."""
+        bound = self.limits.low_vram or self.limits.memory is not None
         return [
             slot
             for slot in self._slots.values()
-            if slot is not apart_from and slot.spec.info.memory and slot.occupied
+            if slot is not apart_from
+            and slot.spec.memory
+            and slot.occupied
+            and (bound or gpu.is_same(slot.spec.device, apart_from.spec.device))
         ]
 
+    def _adjust(self, limits: PoolLimits) -> None:
+        self.limits = limits
+        for slot in self._slots.values():
+            slot.rest()
+        self.note_change()
 
-class Turns:
-    """One request's place at an engine that is kept loaded for it."""
-
-    def __init__(self, pool: EnginePool, slot: _Slot, pcm_format: PcmFormat, *, live: bool) -> None:
-        self.format = pcm_format
-        self._pool = pool
-        self._slot = slot
-        self._live = live
-        self._admitted = False
-        self.seconds = 0.0
-        """How long the engine worked for this request, waiting apart."""
-
-    async def synthesize(
-        self, segment: Segment, first_audio_timeout: float | None = None
-    ) -> AsyncGenerator[bytes]:
-        """Wait for a turn and speak one segment in it; closing the generator ends the turn.
-
-        `first_audio_timeout` is in seconds and begins with the turn.
-
-        Raises:
-            BusyError: this would be the request's first turn, and too many wait; later turns are sure.
-            RequestError, EngineError: as `EngineProcess.synthesize`, or the first sound was not in time.
-        """
-        queue = self._slot.queue
-        # Loaded before the turn is waited for, so that a slow load does not count as waiting.
-        await self._slot.loaded()
-        if self._admitted:
-            await queue.take(live=self._live)
-        else:
-            await self._pool.first_turn(queue, live=self._live)
-            self._admitted = True
-        begun = perf_counter()
-        try:
-            async with aclosing(self._speak(segment)) as chunks:
-                yield await self._first(chunks, first_audio_timeout)
-                async for chunk in chunks:
-                    yield chunk
-        except StopAsyncIteration:
-            return
-        finally:
-            self.seconds += perf_counter() - begun
-            queue.give_back()
-            self._pool.note_change()
-
-    async def _first(self, chunks: AsyncGenerator[bytes], limit: float | None) -> bytes:
-        try:
-            async with asyncio.timeout(limit):
-                return await anext(chunks)
-        except TimeoutError as error:
-            what = f"engine '{self._slot.spec.info.name}' made no sound within {limit:g} s"
-            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what) from error
-
-    async def _speak(self, segment: Segment) -> AsyncGenerator[bytes]:
-        """Speak in this turn; once more when the process dies before a sound, perhaps before it was asked."""
-        for last in (False, True):
-            process = await self._slot.loaded()
-            heard = False
-            try:
-                async with aclosing(process.synthesize(segment)) as chunks:
-                    async for chunk in chunks:
-                        heard = True
-                        yield chunk
-            except EngineDiedError:
-                if heard or last:
-                    raise
-            else:
-                return
-
-
-class _Slot:
-    """One engine of the pool, loaded or not."""
-
-    def __init__(self, spec: EngineSpec, pool: EnginePool) -> None:
-        self.spec = spec
-        self.queue = TurnQueue(spec.info.streams)
-        self.holders = 0
-        self.last_used = 0.0
-        self._pool = pool
-        self._process: EngineProcess | None = None
-        self._loading: asyncio.Task[EngineProcess] | None = None
-        self._starting = False
-        self._idle: asyncio.TimerHandle | None = None
-        self._starts = 0
-        self._ended = 0
-        self._error: str | None = None
-        self._keep_alive: float | None = None
-
-    @property
-    def alive(self) -> bool:
-        return self._process is not None and not self._process.closed.is_set()
-
-    @property
-    def occupied(self) -> bool:
-        """Whether the engine has memory on the device, or is about to."""
-        return self.alive or self._starting
-
-    @property
-    def busy(self) -> bool:
-        return self._starting or self.queue.running > 0
-
-    def state(self) -> EngineState:
-        pid = self._process.pid if self._process is not None and self.alive else None
-        if pid is not None:
-            what: Literal["unloaded", "loading", "ready", "speaking"] = (
-                "speaking" if self.queue.running else "ready"
-            )
-        else:
-            what = "loading" if self._loading is not None else "unloaded"
-        return EngineState(
-            name=self.spec.info.name,
-            state=what,
-            pid=pid,
-            waiting=self.queue.waiting,
-            starts=self._starts,
-            losses=self._starts - self._ended - self.alive,
-            error=self._error,
-        )
-
-    @contextmanager
-    def held(self, keep_alive: float | None = None) -> Iterator[None]:
-        """Keep the engine from going idle, and for `keep_alive` seconds afterwards."""
-        self.holders += 1
-        self._keep_alive = keep_alive
-        self._disarm()
-        try:
-            yield
-        finally:
-            self.holders -= 1
-            self.last_used = asyncio.get_running_loop().time()
-            self.rest()
-            self._pool.note_change()
-
-    async def loaded(self) -> EngineProcess:
-        """The running process; it is started when there is none. Leaving early does not stop the loading."""
-        if self._pool.closed:
-            raise BusyError("the node is shutting down; ask again when it is back")
-        if self._process is not None and self.alive:
-            return self._process
-        if self._loading is None:
-            self._loading = asyncio.create_task(self._load(), name=f"load engine {self.spec.info.name}")
-            self._loading.add_done_callback(self._note_loaded)
-        loading = self._loading
-        try:
-            return await asyncio.shield(loading)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-            name = self.spec.info.name
-            raise EngineError(
-                ErrorCode.ENGINE_LOST, f"engine '{name}' was ended while it was loaded"
-            ) from None
-
-    async def stop(self) -> None:
-        """End the engine's process, loaded or loading."""
-        self._disarm()
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.wait([self._loading])
-        # Forgotten first: a request that comes while the process ends starts another.
-        process, self._process = self._process, None
-        if process is not None:
-            self._ended += not process.closed.is_set()
-            await process.stop()
-        self._pool.note_change()
-
-    async def _load(self) -> EngineProcess:
-        await self._pool.make_room(self)
-        self._starting = True
-        try:
-            begun = asyncio.get_running_loop().time()
-            self._process = await EngineProcess.start(self.spec)
-            self._starts += 1
-            self._error = None
-            took = asyncio.get_running_loop().time() - begun
-            _log.info("engine %s is loaded (%.2f s, pid %d)", self.spec.info.name, took, self._process.pid)
-            return self._process
-        finally:
-            self._starting = False
-
-    def _note_loaded(self, loading: asyncio.Task[EngineProcess]) -> None:
-        self._loading = None
-        if not loading.cancelled() and (error := loading.exception()):
-            self._error = str(error)
-            _log.error("%s", error)
-        self.rest()
-
-    def rest(self) -> None:
-        """Start the clock at whose end the engine ends, if nobody holds it."""
-        self._disarm()
-        timeout = self._pool.idle_timeout(self) if self._keep_alive is None else self._keep_alive
-        if self.holders or timeout < 0 or not self.alive:
-            return
-        self._idle = asyncio.get_running_loop().call_later(timeout, self._go_idle)
-
-    def _disarm(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-
-    def _go_idle(self) -> None:
-        self._pool.own(asyncio.create_task(self._end_idle(), name=f"end engine {self.spec.info.name}"))
-
-    async def _end_idle(self) -> None:
-        if not self.holders and self.alive:
-            _log.info("engine %s is idle and ends", self.spec.info.name)
-            await self.stop()
+    def _pids(self) -> Mapping[int, bool]:
+        return {pid: on_device for slot in self._slots.values() for pid, on_device in slot.pids().items()}

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import itertools
 import logging
-import os
-import signal
 import socket
 import sys
 from dataclasses import dataclass, field
@@ -17,12 +14,16 @@ from typing import TYPE_CHECKING, Any, Self
 from voicenode.audio import PcmFormat
 from voicenode.errors import EngineError, ErrorCode, RequestError, VoiceServiceError
 from voicenode.framing import MAX_HEADER, Frame, FramingError, encode, read_frame
+from voicenode.workers.child import Spawned
+from voicenode.workers.prewarm import ForkServerError
 from voicenode.workers.worker import MAX_PAYLOAD
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from voicenode.engine import EngineInfo, Segment
+    from voicenode.workers.child import Child
+    from voicenode.workers.prewarm import Prewarmed
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +32,6 @@ CANCEL_GRACE = 5.0
 
 _LAST = {"done", "error", "lost"}
 """Frames after which nothing more comes for a segment."""
-
-_REQUEST_CODES = {ErrorCode.BAD_REQUEST, ErrorCode.BAD_SSML, ErrorCode.TEXT_TOO_LONG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +42,21 @@ class EngineSpec:
     path: str
     """Where the engine's class is: `module:Class`."""
     options: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    """Where the engine computes, as its settings name it."""
     python: str | None = None
     """The interpreter of the engine's process; None: this one."""
     load_timeout: float = 120.0
     """Seconds until an engine that is not loaded is given up."""
     silent_timeout: float = 60.0
     """Seconds without a frame of any kind until a speaking engine is given up."""
+    prewarm_imports: bool | None = False
+    """Whether its libraries are imported ahead; None: where there is memory enough."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it needs on a device which engines share; 0 for one that computes on the processor."""
+        return 0 if self.device == "cpu" else self.info.memory
 
 
 class EngineDiedError(EngineError):
@@ -61,7 +69,7 @@ class EngineProcess:
     def __init__(
         self,
         spec: EngineSpec,
-        process: asyncio.subprocess.Process,
+        process: Child,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
@@ -80,23 +88,20 @@ class EngineProcess:
         return self._process.pid
 
     @classmethod
-    async def start(cls, spec: EngineSpec) -> Self:
-        """Start a process and load the engine in it.
+    async def start(cls, spec: EngineSpec, prewarmed: Prewarmed | None = None) -> Self:
+        """Start a process, forked from what is `prewarmed` if that is ready, and load the engine in it.
 
         Raises:
             EngineError: it could not be started or loaded.
         """
         ours, theirs = socket.socketpair()
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MAX_HEADER)
         with theirs:
+            reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MAX_HEADER)
             try:
-                process = await _spawn(spec, theirs.fileno())
-            except OSError as error:
+                process = await _start(spec, theirs.fileno(), prewarmed)
+            except BaseException:
                 writer.close()
-                what = f"{spec.python or sys.executable}: {error.strerror}"
-                raise EngineError(
-                    ErrorCode.ENGINE_UNAVAILABLE, f"engine '{spec.info.name}' cannot start: {what}"
-                ) from error
+                raise
         engine = cls(spec, process, reader, writer)
         try:
             await engine._load()
@@ -137,11 +142,7 @@ class EngineProcess:
     async def stop(self) -> None:
         """End the process and wait until all its memory is free; what it was speaking fails."""
         self.closed.set()
-        # Not `Process.kill`, which would collect a dead child before asyncio does, and lose its exit status.
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                # With all that the engine has started: the process leads a group of its own.
-                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
         await self._process.wait()
         self._writer.close()
         if self._reading is not None and self._reading is not asyncio.current_task():
@@ -221,19 +222,19 @@ class EngineProcess:
         return EngineDiedError(ErrorCode.ENGINE_LOST, f"engine '{self.spec.info.name}' died {when}{how}")
 
 
-async def _spawn(spec: EngineSpec, fd: int) -> asyncio.subprocess.Process:
-    python = spec.python or sys.executable
-    return await asyncio.create_subprocess_exec(
-        python, "-m", "voicenode.workers.worker", str(fd), spec.path,
-        stdin=asyncio.subprocess.DEVNULL,
-        # Whatever an engine's libraries print belongs in the log and must never reach a client on stdio://.
-        stdout=sys.stderr.fileno(),
-        pass_fds=[fd],
-        # A Ctrl-C in the terminal is for the daemon, which still lets the engine finish its sentence.
-        start_new_session=True,
-    )  # fmt: skip
+async def _start(spec: EngineSpec, fd: int, prewarmed: Prewarmed | None) -> Child:
+    if prewarmed is not None and prewarmed.pid is not None:
+        try:
+            return await prewarmed.fork(fd)
+        except ForkServerError as error:
+            _log.warning("engine %s is started without its fork server: %s", spec.info.name, error)
+    try:
+        return await Spawned.start(spec.python, "voicenode.workers.worker", fd, spec.path)
+    except OSError as error:
+        what = f"engine '{spec.info.name}' cannot start: {spec.python or sys.executable}: {error.strerror}"
+        raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what) from error
 
 
 def _as_error(engine: str, frame: Frame) -> VoiceServiceError:
     code, text = ErrorCode(frame.data["code"]), f"engine '{engine}': {frame.data['text']}"
-    return RequestError(code, text) if code in _REQUEST_CODES else EngineError(code, text)
+    return RequestError(code, text) if frame.data["refused"] else EngineError(code, text)

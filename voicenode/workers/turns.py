@@ -1,10 +1,93 @@
-"""Whose turn it is: a semaphore that hands over in order, live requests first."""
+"""Whose turn it is at an engine, and what is spoken in it."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 import itertools
+from contextlib import aclosing
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from voicenode.errors import EngineError, ErrorCode
+from voicenode.workers.process import EngineDiedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from voicenode.audio import PcmFormat
+    from voicenode.engine import Segment
+    from voicenode.workers.pool import EnginePool
+    from voicenode.workers.slot import Slot
+
+
+class Turns:
+    """One request's place at an engine that is kept loaded for it."""
+
+    def __init__(self, pool: EnginePool, slot: Slot, pcm_format: PcmFormat, *, live: bool) -> None:
+        self.format = pcm_format
+        self._pool = pool
+        self._slot = slot
+        self._live = live
+        self._admitted = False
+        self.seconds = 0.0
+        """How long the engine worked for this request, waiting apart."""
+
+    async def synthesize(
+        self, segment: Segment, first_audio_timeout: float | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Wait for a turn and speak one segment in it; closing the generator ends the turn.
+
+        `first_audio_timeout` is in seconds and begins with the turn.
+
+        Raises:
+            BusyError: this would be the request's first turn, and too many wait; later turns are sure.
+            RequestError, EngineError: as `EngineProcess.synthesize`, or the first sound was not in time.
+        """
+        queue = self._slot.queue
+        # Loaded before the turn is waited for, so that a slow load does not count as waiting.
+        await self._slot.loaded()
+        if self._admitted:
+            await queue.take(live=self._live)
+        else:
+            await self._pool.first_turn(queue, live=self._live)
+            self._admitted = True
+        begun = perf_counter()
+        try:
+            async with aclosing(self._speak(segment)) as chunks:
+                yield await self._first(chunks, first_audio_timeout)
+                async for chunk in chunks:
+                    yield chunk
+        except StopAsyncIteration:
+            return
+        finally:
+            self.seconds += perf_counter() - begun
+            queue.give_back()
+            self._pool.note_change()
+
+    async def _first(self, chunks: AsyncGenerator[bytes], limit: float | None) -> bytes:
+        try:
+            async with asyncio.timeout(limit):
+                return await anext(chunks)
+        except TimeoutError as error:
+            what = f"engine '{self._slot.spec.info.name}' made no sound within {limit:g} s"
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what) from error
+
+    async def _speak(self, segment: Segment) -> AsyncGenerator[bytes]:
+        """Speak in this turn; once more when the process dies before a sound, perhaps before it was asked."""
+        for last in (False, True):
+            process = await self._slot.loaded()
+            heard = False
+            try:
+                async with aclosing(process.synthesize(segment)) as chunks:
+                    async for chunk in chunks:
+                        heard = True
+                        yield chunk
+            except EngineDiedError:
+                if heard or last:
+                    raise
+            else:
+                return
 
 
 class TurnQueue:

@@ -2,7 +2,8 @@
 
 Frames in: `load` {options}, `synthesize` {id, segment}, `cancel` {id}.
 Frames out: `loaded` {rate, width, channels}, `audio` {id} + PCM, `alive`, `done` {id},
-`error` {id, code, text}; an error without id means that the engine could not be loaded.
+`error` {id, code, text, refused}; an error without id means that the engine could not be loaded, and
+`refused` that the text will not do, whoever speaks it.
 
 The main thread runs the model; one thread reads frames. When the daemon goes away, so does this process.
 """
@@ -19,7 +20,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from voicenode.engine import Segment
-from voicenode.errors import ErrorCode, OutOfMemoryError, VoiceServiceError
+from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
 from voicenode.framing import Frame, encode, read_frame_blocking
 from voicenode.workers.registry import engine_class
 
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 MAX_PAYLOAD = 64 * 1024 * 1024
 """Bytes of one frame's payload between the daemon and an engine process, either way."""
 
+
+_NO_ROOM = {"MemoryError", "OutOfMemoryError"}
+_DEVICE_FAILED = "AcceleratorError"
+"""Errors by their names, PyTorch's among them: what runs here may do without PyTorch."""
+_CUDA_FAILED = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "cuDNN error", "CUFFT")
+"""What PyTorch says in a plain RuntimeError when CUDA, or a library above it, has failed."""
 
 NICENESS = 5
 """How far an engine stands back for the daemon: it has a third of its weight where both want a processor."""
@@ -135,11 +142,27 @@ class Worker:
             code, text = error.code, str(error)
         else:
             traceback.print_exception(error)
-            code, text = ErrorCode.ENGINE_FAILED, f"{type(error).__name__}: {error}"
-        self._send(Frame("error", {"id": run_id, "code": code, "text": text}))
-        if isinstance(error, OutOfMemoryError):
-            # What a failed allocation leaves behind on the device goes only with the process.
+            no_room = type(error).__name__ in _NO_ROOM
+            code = ErrorCode.OUT_OF_MEMORY if no_room else ErrorCode.ENGINE_FAILED
+            text = f"{type(error).__name__}: {error}"
+        refused = isinstance(error, RequestError)
+        self._send(Frame("error", {"id": run_id, "code": code, "text": text, "refused": refused}))
+        if _ruins_the_process(error):
             os._exit(0)
+
+
+def _ruins_the_process(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, leaves on the device what goes only with the process.
+
+    After a failed allocation that is memory; after any other error of CUDA every call fails.
+    """
+    while error is not None:
+        if type(error).__name__ in {*_NO_ROOM, _DEVICE_FAILED}:
+            return True
+        if isinstance(error, RuntimeError) and any(words in str(error) for words in _CUDA_FAILED):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _chunks(engine: TTSEngine[Any], segment: Segment, stop: threading.Event) -> Generator[bytes, None, None]:
@@ -147,15 +170,25 @@ def _chunks(engine: TTSEngine[Any], segment: Segment, stop: threading.Event) -> 
     yield from engine.synthesize(segment, stop)
 
 
+def serve(connection: socket.socket, engine_path: str) -> NoReturn:
+    """Run an engine for the daemon at the other end of `connection`, and end the process."""
+    status = 1
+    try:
+        Worker(connection, engine_path).run()
+        status = 0
+    except BaseException:  # noqa: BLE001 - the process boundary
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        # Without interpreter shutdown: libraries that hold a GPU are known to hang or crash in it.
+        os._exit(status)
+
+
 def main() -> NoReturn:
     """Run the engine of the command line on the inherited socket."""
     # Where processors are short, the daemon that hands the sound out goes before the engine that makes it.
     os.nice(NICENESS)
-    connection = socket.socket(fileno=int(sys.argv[1]))
-    Worker(connection, sys.argv[2]).run()
-    sys.stderr.flush()
-    # Without interpreter shutdown: libraries that hold a GPU are known to hang or crash in it.
-    os._exit(0)
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])
 
 
 if __name__ == "__main__":

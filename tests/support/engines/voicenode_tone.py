@@ -9,6 +9,7 @@ import time
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class ToneOptions:
     rate: int = RATE
     fail_at: str = ""
     """A word at which this engine fails, and others do not."""
+    fail_with: str = ""
+    """With which of PyTorch's errors; empty for an EngineError."""
     chunk_chars: int = 5
     char_seconds: float = 0.0
     """How long the engine computes for each character."""
@@ -73,13 +76,20 @@ class ToneEngine(TTSEngine[ToneOptions]):
         for word in segment.text.split(" "):
             self._fail(word)
             yield from self._linger(word, stop)
-            yield from self._speak(word + " ", stop)
+            said = segment.language if word == "language" else word
+            yield from self._speak(said + " ", stop)
 
     def _fail(self, word: str) -> None:
+        if word == self.options.fail_at and self.options.fail_with:
+            raise getattr(import_module("torch"), self.options.fail_with)("told to fail")
         if word in {"sayerror", self.options.fail_at}:
             raise EngineError(ErrorCode.ENGINE_FAILED, "told to fail")
         if word == "refuse":
             raise RequestError(ErrorCode.BAD_REQUEST, "told to refuse")
+        if word == "unknown":
+            raise RequestError(ErrorCode.UNKNOWN_VOICE, "told not to know the voice")
+        if word == "cuda":
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
         if word == "crash":
             raise ZeroDivisionError("told to crash")
         if word == "die":
@@ -137,6 +147,16 @@ class ThirdToneEngine(ToneEngine):
     )
 
 
+class SixthToneEngine(ToneEngine):
+    info = EngineInfo(
+        name="tone6",
+        description="Spells texts in tones",
+        licence="Apache-2.0",
+        url="https://example.org/tone",
+        memory=100,
+    )
+
+
 class BatchToneEngine(ToneEngine):
     """The same, taking four segments at once."""
 
@@ -161,6 +181,18 @@ class EagerToneEngine(ToneEngine):
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
         return iter(list(super().synthesize(segment, stop)))
+
+
+class LackingToneEngine(ToneEngine):
+    """The same, with a library to import ahead that is not there."""
+
+    imports = ("voicenode_tone_nowhere",)
+
+
+class ThreadingToneEngine(ToneEngine):
+    """The same, with a library to import ahead that starts a thread."""
+
+    imports = ("voicenode_tone_thread",)
 
 
 def spell(pcm: bytes) -> str:

@@ -15,7 +15,8 @@ from voicenode.transports.wyoming.outgoing import ClientGoneError, Outgoing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voicenode.processor import SynthesisRequest, VoiceProcessor
+    from voicenode.processor import VoiceProcessor
+    from voicenode.request import SynthesisRequest
     from voicenode.transports.wyoming.text_stream import TextStream
 
 _log = logging.getLogger(__name__)

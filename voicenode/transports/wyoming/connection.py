@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from voicenode.processor import SynthesisRequest, VoiceProcessor
+    from voicenode.processor import VoiceProcessor
+    from voicenode.request import SynthesisRequest
 
 _log = logging.getLogger(__name__)
 

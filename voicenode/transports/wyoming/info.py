@@ -12,7 +12,7 @@ from wyoming.info import Attribution, Info, TtsProgram, TtsVoice, TtsVoiceSpeake
 from voicenode.framing import Frame, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from voicenode.processor import VoiceProcessor
     from voicenode.voices import Voice
@@ -42,19 +42,35 @@ def _info(name: str, version: str, voices: Iterable[Voice]) -> bytes:
         installed=True,
         description=f"Voice node {name}",
         version=version,
-        voices=[_voice(voice, version) for voice in voices if voice.advertised],
+        voices=[_voice(voice, version, languages) for voice, languages in _named(voices)],
         supports_synthesize_streaming=True,
     )
     return encode(Frame("info", Info(tts=[program]).event().data))
 
 
-def _voice(voice: Voice, version: str) -> TtsVoice:
+def _named(voices: Iterable[Voice]) -> Iterator[tuple[Voice, Sequence[str]]]:
+    """Each voice with its languages; a multilingual one once for each language, under a name of its own.
+
+    Home Assistant lists the voices of a language, and then sends the name alone.
+    """
+    for voice in voices:
+        if not voice.advertised:
+            continue
+        if not voice.multilingual:
+            yield voice, voice.languages
+            continue
+        for tag in voice.languages:
+            if own := voice.of_language(tag):
+                yield own, (tag,)
+
+
+def _voice(voice: Voice, version: str, languages: Sequence[str]) -> TtsVoice:
     return TtsVoice(
         name=voice.name,
         attribution=Attribution(name=voice.engine, url=""),
         installed=True,
         description=voice.description,
         version=version,
-        languages=list(voice.languages),
+        languages=list(languages),
         speakers=[TtsVoiceSpeaker(name=speaker) for speaker in voice.speakers] or None,
     )

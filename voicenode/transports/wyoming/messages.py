@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
 from voicenode.framing import Frame, encode
-from voicenode.processor import SynthesisRequest
+from voicenode.request import SynthesisRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Mapping

@@ -1,0 +1,43 @@
+"""A check in a process of its own: decoders are C, files are strangers, and a check takes memory and time."""
+
+import pickle
+import signal
+from collections.abc import Sequence
+
+from voicenode import child
+from voicenode.errors import BusyError, ErrorCode, RequestError
+from voicenode.recordings.model import CheckedRecordings, Source
+
+_LIMIT = 120.0
+"""Seconds; five minutes of sound take about ten."""
+
+
+async def check_apart(
+    sources: Sequence[Source], transcript: str | None = None, language: str = ""
+) -> CheckedRecordings:
+    """As `check`, for callers on an event loop; who is cancelled ends the check.
+
+    Raises:
+        RequestError: as `check` says, and where a recording crashes its decoder.
+        BusyError: it took too long.
+    """
+    question = pickle.dumps((list(sources), transcript, language))
+    try:
+        status, answer = await child.ask("voicenode.recordings", question=question, limit=_LIMIT)
+    except TimeoutError as error:
+        raise BusyError(f"the recordings could not be checked within {_LIMIT:.0f} seconds") from error
+    return _result(status, answer)
+
+
+def _result(status: int, answer: bytes) -> CheckedRecordings:
+    if status:
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"failed with status {status}"
+        raise RequestError(
+            ErrorCode.BAD_RECORDING,
+            f"the recordings cannot be read: their decoder {how}; "
+            "convert them: ffmpeg -i FILE recording.flac",
+        )
+    result = pickle.loads(answer)  # noqa: S301 - it comes from our own code
+    if isinstance(result, CheckedRecordings):
+        return result
+    raise RequestError(*result)
