@@ -95,7 +95,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where one position of each of the first texts goes; `lengths` tells how many each of them has so far."""
+    """Where one position of each of the first texts goes; `lengths` are how many they have so far."""
 
     cache: Cache
     lengths: Tensor

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 _USUAL_ROWS = 128
@@ -17,7 +17,7 @@ _USUAL_ROWS = 128
 class Convolution:
     """A convolution over rows, [count, channels], without padding; it is the same for all streams.
 
-    Rows are what oneDNN calls channels last, in which it is quickest; it also has the weights in its own layout.
+    Rows are what oneDNN calls channels last, in which it is quickest. The weights are in its own layout, too.
     """
 
     weight: Tensor
@@ -32,13 +32,13 @@ class Convolution:
     packed: bool
 
     @classmethod
-    def of(cls, layer: nn.Module) -> Self:
+    def of(cls, layer: Any) -> Self:  # noqa: ANN401  (a module's parts have no types)
         """The same as a layer that pads equally on both sides."""
         padding = layer.dilation[0] * (layer.kernel_size[0] - 1) // 2
         return cls._laid_out(layer.weight, layer.bias, layer.dilation[0], padding)
 
     @classmethod
-    def of_transposed(cls, layer: nn.Module) -> Self:
+    def of_transposed(cls, layer: Any) -> Self:  # noqa: ANN401  (a module's parts have no types)
         """A transposed convolution whose kernel is twice its stride.
 
         Each row and the one before it make `stride` rows, which are given side by side in one.
@@ -51,13 +51,12 @@ class Convolution:
     @classmethod
     def _laid_out(cls, weight: Tensor, bias: Tensor | None, dilation: int, padding: int) -> Self:
         outputs, channels, kernel = weight.shape
-        packed = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+        packed = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         wide = weight[:, :, None]
         if packed:
+            reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight  # noqa: SLF001  (has no other name)
             size = (1, channels, 1, _USUAL_ROWS)
-            wide = torch._C._nn.mkldnn_reorder_conv2d_weight(  # noqa: SLF001  (has no other name)
-                wide.contiguous().to_mkldnn(), (0, 0), (1, 1), (1, dilation), 1, size
-            )
+            wide = reorder(wide.contiguous().to_mkldnn(), (0, 0), (1, 1), (1, dilation), 1, size)
         else:
             wide = wide.clone(memory_format=torch.channels_last)
         bias = None if bias is None else bias.clone()
@@ -84,15 +83,15 @@ class Piecewise:
 
     Args:
         convolution: what is computed.
-        more: what is added to its bias.
+        bias: what is added; None for the convolution's own.
         slope: of the leaky ReLU that follows; None for none.
     """
 
     def __init__(
-        self, convolution: Convolution, more: Tensor | None = None, slope: float | None = None
+        self, convolution: Convolution, bias: Tensor | None = None, slope: float | None = None
     ) -> None:
         self._convolution = convolution
-        self._bias = convolution.bias if more is None else more + convolution.bias
+        self._bias = convolution.bias if bias is None else bias
         self._slope = slope
         self._rows: Tensor | None = None
 

@@ -45,7 +45,7 @@ class Decoder:
     """
 
     def __init__(self, gpt: GPT, dtype: torch.dtype) -> None:
-        self._gpt = gpt
+        self._gpt, self.dtype = gpt, dtype
         device = gpt.mel_head.weight.device
         self._sampler = Sampler(gpt.sizes, ROWS, device)
         self._cache = Cache(gpt.sizes, dtype, device)

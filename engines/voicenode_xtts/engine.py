@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _SILENCE = 0.1
 """Seconds that stand for a text in which there is nothing to say."""
+_TELLING = 0.5
+"""Seconds of a voice that tell how loud it is."""
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "DefaultCPUAllocator")
 
 
@@ -108,8 +110,9 @@ class XttsEngine(TTSEngine[XttsOptions]):
             yield self._format.silence(_SILENCE)
             return
         with _memory_errors():
-            for samples in self._samples(segment, stop):
-                yield pcm_of(self._levelled(segment, samples)) if len(samples) else b""
+            samples = self._samples(segment, stop)
+            for piece in self._levelled(segment, samples) if self.options.normalize else samples:
+                yield pcm_of(piece) if len(piece) else b""
 
     def clone_voice(self, recordings: Sequence[str], transcript: str | None) -> bytes:
         del transcript  # XTTS v2 listens to the voice alone
@@ -127,14 +130,27 @@ class XttsEngine(TTSEngine[XttsOptions]):
         task = Task(segment.text, language, style, embedding, segment.speed, parameters)
         return self._narrator.speak(task, stop)
 
-    def _levelled(self, segment: Segment, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """At one loudness for all voices, by a gain that is found once for each."""
-        if not self.options.normalize:
-            return samples
-        voice = segment.artefacts or segment.voice
-        if voice not in self._gains:
-            self._gains[voice] = guard.gain(samples, self._format.rate)
-        return guard.limit(samples * self._gains[voice])
+    def _levelled(
+        self, segment: Segment, pieces: Iterator[NDArray[np.float32]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """At one loudness for all voices, by a gain that is found once for each.
+
+        The first time a voice speaks, it is held back until there is enough of it to tell how loud it is.
+        """
+        import numpy as np  # noqa: PLC0415  (heavy, and loaded by now)
+
+        voice, held = segment.artefacts or segment.voice, np.zeros(0, np.float32)
+        for piece in pieces:
+            if voice in self._gains:
+                yield guard.limit(piece * self._gains[voice])
+                continue
+            held = np.concatenate((held, piece))
+            yield piece[:0]
+            if len(held) >= self._format.rate * _TELLING:
+                self._gains[voice] = guard.gain(held, self._format.rate)
+                yield guard.limit(held * self._gains[voice])
+        if voice not in self._gains and len(held):
+            yield guard.limit(held * guard.gain(held, self._format.rate))
 
 
 def _import_libraries() -> None:

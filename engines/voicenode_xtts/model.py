@@ -80,9 +80,7 @@ def load(folder: ModelFolder, options: XttsOptions) -> Model:
     made = _Made(folder, weights, device, Sizes.of(arguments, tokenizer))
     gpt, dtype = made.exact_gpt() if options.precision == "exact" else made.fast_gpt()
     rate, scales = arguments["output_sample_rate"], _scales(arguments)
-    return Model(
-        gpt, Decoder(gpt, dtype), made.vocoder(arguments), tokenizer, config, weights, rate, scales
-    )
+    return Model(gpt, Decoder(gpt, dtype), made.vocoder(arguments), tokenizer, config, weights, rate, scales)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +113,7 @@ class _Made:
         with torch.device("meta"), Unfilled():
             parts = HifiGan(arguments["decoder_input_dim"], arguments["d_vector_dim"])
         prefix = "hifigan_decoder.waveform_decoder."
-        fill(
-            parts, self.weights, prefix, self._source, lambda weight: weight.to(self.device, torch.float32)
-        )
+        fill(parts, self.weights, prefix, self._source, lambda weight: weight.to(self.device, torch.float32))
         return Vocoder(parts)
 
     def _gpt(self, dtype: torch.dtype) -> GPT:

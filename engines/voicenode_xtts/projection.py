@@ -8,6 +8,9 @@ from torch.nn import functional
 
 _FEW = 8
 """Rows up to which the product is bound by reading the weights, and is computed from the eight bits."""
+ALIGNMENT = 64
+"""Bytes: weights that begin elsewhere crash PyTorch's kernel, where it has more rows than `_ANYWHERE`."""
+_ANYWHERE = 3
 _LEVELS = 127
 
 
@@ -40,7 +43,8 @@ class Int8Projection(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """[rows, inputs] to [rows, outputs], of float32."""
-        if len(rows) <= _FEW:
+        aligned = self.weight.data_ptr() % ALIGNMENT == 0
+        if len(rows) <= (_FEW if aligned else _ANYWHERE):
             product = torch._weight_int8pack_mm(rows.bfloat16(), self.weight, self.scale)  # noqa: SLF001  (has no other name)
         else:
             product = functional.linear(rows.to(self._wide), self.weight.to(self._wide)) * self.scale
@@ -50,7 +54,7 @@ class Int8Projection(nn.Module):
 def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Weight and scale of an `Int8Projection` from the weight of a `Projection`.
 
-    The scale is rounded to bfloat16 before the weights are divided by it, so that it adds no error of its own.
+    The scale is rounded to bfloat16 before the weights are divided by it, and so adds no error of its own.
     """
     weight = weight.float().T
     scale = (weight.abs().amax(dim=1) / _LEVELS).clamp(min=torch.finfo(torch.float32).tiny)

@@ -6,7 +6,7 @@ decoded twice, however short the pieces are, and the whole is that of one decode
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -52,14 +52,20 @@ class Vocoder:
     def __init__(self, weights: HifiGan) -> None:
         self.voice_width = weights.cond_layer.in_channels
         self.pre, self.post = Convolution.of(weights.conv_pre), Convolution.of(weights.conv_post)
+        blocks = len(_BLOCK_KERNELS)
         self.levels = [
-            _Level(up, weights.resblocks[first : first + len(_BLOCK_KERNELS)], rate)
-            for first, up, rate in zip(range(0, 12, len(_BLOCK_KERNELS)), weights.ups, _RATES, strict=True)
+            _Level(up, list(weights.resblocks)[level * blocks : (level + 1) * blocks], rate)
+            for level, (up, rate) in enumerate(zip(weights.ups, _RATES, strict=True))
         ]
-        self._conditions = [_copied(layer) for layer in (weights.cond_layer, *weights.conds)]
+        self._conditions = [
+            (layer.weight[..., 0].clone(), layer.bias + own.bias)
+            for layer, own in zip(
+                (weights.cond_layer, *weights.conds), (weights.conv_pre, *weights.ups), strict=True
+            )
+        ]
 
     def biases(self, voice: Tensor) -> list[Tensor]:
-        """What a voice, [width, 1], adds before the first level, and in each level."""
+        """What is added before the first level, and in each level, for a voice, [width, 1]."""
         return [functional.linear(voice[:, 0], weight, bias) for weight, bias in self._conditions]
 
 
@@ -92,9 +98,7 @@ class Decoding:
     def __init__(self, decoder: Vocoder, voice: Tensor) -> None:
         first, *others = decoder.biases(voice)
         self._pre = Piecewise(decoder.pre, first)
-        self._levels = [
-            _LevelStream(level, bias) for level, bias in zip(decoder.levels, others, strict=True)
-        ]
+        self._levels = [_LevelStream(level, bias) for level, bias in zip(decoder.levels, others, strict=True)]
         self._post = Piecewise(decoder.post)
 
     def feed(self, frames: Tensor, *, last: bool) -> Tensor:
@@ -117,7 +121,7 @@ class _BlockWeights(nn.Module):
 class _Level:
     """From one rate to a higher one, and three blocks there, of which the mean is taken."""
 
-    def __init__(self, up: nn.Module, blocks: Sequence[nn.Module], rate: int) -> None:
+    def __init__(self, up: nn.Module, blocks: Sequence[Any], rate: int) -> None:
         self.rate = rate
         self.up = Convolution.of_transposed(up)
         self.blocks = [
@@ -172,8 +176,3 @@ class _BlockStream:
             self._late[number] = waiting[len(mixed) :]
             hidden = mixed.add_(waiting[: len(mixed)])
         return hidden
-
-
-def _copied(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight, [outputs, inputs], and bias of a convolution of one row."""
-    return layer.weight[..., 0].clone(), layer.bias.clone()
