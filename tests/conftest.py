@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
-from tests.support import leaks
-from tests.support.heartbeat import Heartbeat
+from tests.support import leaks, tone
+from tests.support.heartbeat import STOPPED, Heartbeat
 from tests.support.mosquitto import Mosquitto
 from tests.support.redis_server import RedisServer
 
@@ -26,11 +26,22 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if neural and config.getoption("--no-neural") else None
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Where `-n` shares the tests among processes."""
+    from tests.support.lanes import Lanes  # noqa: PLC0415 - xdist is there when it asks
+
+    return Lanes(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--no-neural"):
         neural = [item for item in items if item.get_closest_marker("neural")]
         config.hook.pytest_deselected(items=neural)
         items[:] = [item for item in items if item not in neural]
+    for item in items:
+        if "heartbeat" in getattr(item, "fixturenames", ()) and not config.option.usepdb:
+            item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=STOPPED))
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +95,12 @@ async def heartbeat() -> AsyncIterator[Heartbeat]:
     async with Heartbeat() as heartbeat:
         yield heartbeat
     heartbeat.check()
+
+
+@pytest.fixture
+def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that a test starts find the tone engine."""
+    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture

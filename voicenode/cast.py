@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from voicenode.errors import EngineError, ErrorCode, RequestError
-from voicenode.voices import Choice, base_language
+from voicenode.voices import Choice, Voice, base_language, speaks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from voicenode.workers.turns import Turns
 
 _log = logging.getLogger(__name__)
+
+LendArtefacts = Callable[[Voice], AbstractAsyncContextManager[str]]
+"""The path of what an engine keeps of a cloned voice, which stays there until the context is left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,7 @@ def candidates(
             if named
             else catalogue.speaker_of(choice.language, engine)
         )
-        if voice is not None:
+        if voice is not None and (speaks(voice, choice.language) or not named):
             yield Choice(voice, None, choice.language)
     for tag in (choice.language, base_language(choice.language)):
         if tag in rules.voices and (voice := catalogue.find(rules.voices[tag])) is not None:
@@ -80,8 +84,11 @@ class Cast:
         live: bool,
         keep_alive: float | None,
         first_audio_timeout: float,
+        lend_artefacts: LendArtefacts | None = None,
     ) -> None:
         self._pool = pool
+        self._lend_artefacts = lend_artefacts
+        self._artefacts: str | None = None
         self._breakers = breakers
         self._choice = choice
         self._live = live
@@ -112,6 +119,8 @@ class Cast:
     async def __aenter__(self) -> Self:
         self._waiting = iter(self.choices)
         await self._next()
+        if self.warning:
+            _log.warning("%s", self.warning)
         return self
 
     async def __aexit__(
@@ -126,6 +135,7 @@ class Cast:
             EngineError: it failed, or was silent for too long at `first`.
         """
         breaker = self._breakers[self.choice.voice.engine]
+        segment = replace(segment, artefacts=self._artefacts)
         chunks = self.turns.synthesize(segment, self._timeout if first else None)
         try:
             async for chunk in chunks:
@@ -158,7 +168,9 @@ class Cast:
             try:
                 self._breakers[choice.voice.engine].check()
                 self.turns = await self._enter(choice)
+                self._artefacts = await self._borrow(choice.voice)
             except EngineError as error:
+                await self._leave()
                 if self._first_error is None:
                     self._first_error = error
             else:
@@ -182,6 +194,11 @@ class Cast:
         except EngineError as error:
             self._breakers[engine].note_failure(error)
             raise
+
+    async def _borrow(self, voice: Voice) -> str | None:
+        if self._lend_artefacts is None or not voice.cloned:
+            return None
+        return await self._held.enter_async_context(self._lend_artefacts(voice))
 
     async def _leave(self) -> None:
         if hasattr(self, "turns"):

@@ -41,6 +41,7 @@ class Utterance:
     voice: str | None = None
     speaker: str | None = None
     language: str | None = None
+    quality: str | None = None
     ssml: bool = False
 
 
@@ -156,6 +157,23 @@ class Connection:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
 
+    async def ask(
+        self,
+        request: str,
+        data: dict[str, Any],
+        answer: str,
+        payload: bytes = b"",
+        limit: float = FIRST_AUDIO_TIMEOUT,
+    ) -> dict[str, Any]:
+        """What a node says in a message of type `answer` about a request.
+
+        Raises:
+            VoiceServiceError: the node's own error with its code, or `no-node` where it does not answer.
+        """
+        with suppress(OSError):  # as in describe
+            await self._write(Frame(request, data, payload))
+        return (await self._frame({answer}, limit)).data
+
     async def _chunks(self, first: Frame, end: str, sending: asyncio.Task[None]) -> AsyncGenerator[bytes]:
         frame = first
         while frame.type != end:
@@ -246,7 +264,10 @@ def _manner(utterance: Utterance) -> dict[str, Any]:
     """Everything but the text; the stock library ignores a language beside a name, and so it does no harm."""
     voice = {"name": utterance.voice, "speaker": utterance.speaker, "language": utterance.language}
     named = {key: value for key, value in voice.items() if value}
-    return ({"voice": named} if named else {}) | ({"text_format": "ssml"} if utterance.ssml else {})
+    manner: dict[str, Any] = {"voice": named} if named else {}
+    if utterance.quality:
+        manner["quality"] = utterance.quality
+    return manner | ({"text_format": "ssml"} if utterance.ssml else {})
 
 
 async def _pieces(text: str | AsyncIterable[str]) -> AsyncIterator[str]:

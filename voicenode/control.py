@@ -45,7 +45,8 @@ class Control:
         self._demanded = demanded
         self._started = time.time()
         self._last_spoken: SpokenReport | None = None
-        self._last_error: str | None = None
+        self._last_error: tuple[str, float] | None = None
+        """Its code, and when it was in seconds since the epoch; none once a later request was spoken."""
         processor.observers.append(self._note)
 
     def health(self) -> health.Health:
@@ -75,7 +76,7 @@ class Control:
 
     def status(self) -> Mapping[str, Any]:
         """How the node is, for people: the figures that Home Assistant shows."""
-        counts, last = self._counts(), self._last_spoken
+        counts, last, error = self._counts(), self._last_spoken, self._last_error
         return {
             "speaking": self._processor.live > 0,
             "active_jobs": counts.get("processing", 0),
@@ -84,9 +85,14 @@ class Control:
             **self._vram(),
             "last_ttfa_ms": None if last is None or last.ttfa is None else round(last.ttfa * 1000, 1),
             "last_rtf": None if last is None or last.rtf is None else round(last.rtf, 4),
-            "last_error": self._last_error,
-            "started_at": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
+            "last_error": None if error is None else error[0],
+            "last_error_at": None if error is None else _iso(error[1]),
+            "started_at": _iso(self._started),
         }
+
+    def note_error(self, code: str) -> None:
+        """A request has failed, or was refused before it came to the engines."""
+        self._last_error = code, time.time()
 
     def engines(self) -> Mapping[str, Any]:
         """What each engine is doing, or why it cannot be used."""
@@ -123,8 +129,10 @@ class Control:
     def adjustables(self) -> Mapping[str, Adjustable]:
         """The settings that may be changed while the node runs, by their names for clients."""
         catalogue, limits = self._processor.catalogue, self._pool.limits
+        quality = self._processor.quality.configured(catalogue.default.engine)
         adjustables = {
             "default_voice": Adjustable(catalogue.default.name, self._set_default_voice),
+            "default_quality": Adjustable(quality, self._set_default_quality),
             "idle_timeout_s": Adjustable(limits.idle_timeout, self._set_idle_timeout),
         }
         if self._on_device():
@@ -135,6 +143,12 @@ class Control:
         if not isinstance(name, str):
             raise RequestError(ErrorCode.BAD_REQUEST, f"default_voice is a voice's name, not {name!r:.40}")
         self._processor.catalogue.set_default(name)
+
+    def _set_default_quality(self, name: object) -> None:
+        if not (name is None or isinstance(name, str)):
+            what = f"default_quality is a quality profile's name, not {name!r:.40}"
+            raise RequestError(ErrorCode.BAD_REQUEST, what)
+        self._processor.quality.prefer(name)
 
     def _set_idle_timeout(self, seconds: object) -> None:
         number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
@@ -192,5 +206,15 @@ class Control:
             )
         if report.outcome == SPOKEN:
             self._last_spoken = report
+            self._forgive(time.time() - report.wall_seconds)
         elif report.outcome != LEFT:
-            self._last_error = report.outcome
+            self.note_error(report.outcome)
+
+    def _forgive(self, begun: float) -> None:
+        """What was asked at this time was spoken: an error before it is over."""
+        if self._last_error is not None and self._last_error[1] <= begun:
+            self._last_error = None
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -39,6 +39,8 @@ class EngineInfo:
     """Bytes of device memory that a loaded engine needs; 0 for one that uses none."""
     clones: bool = False
     """Whether `clone_voice` works."""
+    needs_transcript: bool = False
+    """Whether `clone_voice` must be told the words of the recording."""
     ssml: bool = False
     """Whether a segment may be SSML; where not, the tags are stripped before it arrives."""
     streams: int = 1
@@ -124,6 +126,13 @@ class TTSEngine(ABC, Generic[Options]):
         del language
         return None
 
+    def artefacts_model(self) -> str:
+        """The model that `clone_voice` would name; what another made is made anew. Empty: any will do.
+
+        Without heavy imports, and possible before `load`.
+        """
+        return ""
+
     def check(self) -> None:
         """Find out whether `load` could succeed here: what is installed, and which files there are.
 
@@ -158,10 +167,10 @@ class TTSEngine(ABC, Generic[Options]):
 
         Args:
             recordings: paths of mono WAV files, 16-bit, which were checked and trimmed.
-            transcript: the words of the first recording.
+            transcript: the words of the first recording; None where `needs_transcript` is not set.
 
         Returns:
-            The content of a safetensors file; its metadata names the model that made it.
+            The content of a safetensors file; `model` in its metadata names the model that made it.
 
         Raises:
             RequestError: these recordings will not do.

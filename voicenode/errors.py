@@ -36,6 +36,7 @@ class ErrorCode(StrEnum):
     AUDIO_TOO_LARGE = "audio-too-large"
     BAD_RECORDING = "bad-recording"
     BAD_TRANSCRIPT = "bad-transcript"
+    FORBIDDEN = "forbidden"
     UNSUPPORTED = "unsupported"
     INTERNAL = "internal"
 

@@ -7,11 +7,13 @@ Layout: https://github.com/OHF-Voice/wyoming, "Format".
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
 MAX_HEADER = 64 * 1024
 """Bytes of a header line, its newline included: the bound of stock clients."""
@@ -46,10 +48,15 @@ def encode(frame: Frame) -> bytes:
     return b"".join((json.dumps(header).encode(), b"\n", data, frame.payload))
 
 
-async def read_frame(reader: asyncio.StreamReader, max_payload: int) -> Frame | None:
+async def read_frame(
+    reader: asyncio.StreamReader, max_payload: int, room: Callable[[Frame, int], int] | None = None
+) -> Frame | None:
     """The next frame, or None at the end of the stream between two frames.
 
-    `reader` must have been made with `limit=MAX_HEADER`.
+    Args:
+        reader: must have been made with `limit=MAX_HEADER`.
+        max_payload: bytes of any frame's payload.
+        room: how many bytes the payload of this frame may have, told its length, where that is more.
 
     Raises:
         FramingError: the bytes are not a frame, or are more than allowed.
@@ -61,9 +68,11 @@ async def read_frame(reader: asyncio.StreamReader, max_payload: int) -> Frame | 
         raise FramingError(f"header line over {MAX_HEADER} bytes") from error
     if not line:
         return None
-    frame, data_length, payload_length = _parse_header(line, max_payload)
+    frame, data_length, payload_length = _parse_header(line, sys.maxsize if room else max_payload)
     if data_length:
         _merge_data(frame, await reader.readexactly(data_length))
+    if room and payload_length > max_payload:
+        _check_length("payload_length", payload_length, room(frame, payload_length) or max_payload)
     if payload_length:
         frame.payload = await reader.readexactly(payload_length)
     return frame
@@ -109,9 +118,13 @@ def _length(header: dict[str, Any], key: str, limit: int) -> int:
     length = header.get(key) or 0
     if not isinstance(length, int) or isinstance(length, bool) or length < 0:
         raise FramingError(f"{key} is not a length: {str(length)[:40]}")
+    _check_length(key, length, limit)
+    return length
+
+
+def _check_length(key: str, length: int, limit: int) -> None:
     if length > limit:
         raise FramingError(f"{key} {length} is over {limit}")
-    return length
 
 
 def _merge_data(frame: Frame, block: bytes) -> None:

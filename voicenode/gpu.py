@@ -72,7 +72,7 @@ def look() -> Gpus:
 def vram_by_process() -> Mapping[int, int] | None:
     """Process id -> bytes that it holds on all GPUs together; None where NVML does not tell.
 
-    In a container without the machine's process ids, NVML's are of no use: none of them is found here.
+    In a container without the machine's process ids, NVML's are of no use: none of them is one of its own.
     """
     held: Counter[int] = Counter()
     try:

@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
+
+import ifaddr
 
 if TYPE_CHECKING:
     from voicenode.transports.mdns import ReachSource
 
 _LOOK_SECONDS = 30.0
+
+
+class Subnets:
+    """The networks that this machine is in, as they are now; looking takes a millisecond."""
+
+    def __init__(self) -> None:
+        self._found: list[IPv4Network | IPv6Network] = []
+        self._looked = -_LOOK_SECONDS
+
+    def __call__(self) -> list[IPv4Network | IPv6Network]:
+        now = time.monotonic()
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            self._found = [
+                ip_network(
+                    f"{ip.ip if isinstance(ip.ip, str) else ip.ip[0]}/{ip.network_prefix}", strict=False
+                )
+                for adapter in ifaddr.get_adapters()
+                for ip in adapter.ips
+            ]
+        return self._found
 
 
 class LanAddress:

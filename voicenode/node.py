@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__, parts
 from voicenode.control import Control
+from voicenode.errors import ErrorCode, RequestError, SetupError
 from voicenode.lan import LanAddress
 from voicenode.runtime import RuntimeSettings
 from voicenode.sockets import host_and_port
@@ -38,7 +39,8 @@ class Node:
         self._store = parts.own_store(settings)
         self._shared = parts.shared_store(settings)
         self._runtime = RuntimeSettings(self._store, self._control.adjustables())
-        self.wyoming = parts.build_wyoming(settings, self._processor)
+        self._voices = parts.build_voices(settings, self._shared, self._processor, self._pool)
+        self.wyoming = parts.build_wyoming(settings, self._processor, self._voices.desk)
         self._http: HttpServer | None = None
         self._lan: LanAddress | None = None
         self._jobs: JobQueue | None = None
@@ -69,6 +71,8 @@ class Node:
         await self._ending.enter_async_context(
             self._processor.quality.following(self._shared, self._show_qualities)
         )
+        self._check_voice_quality()
+        await self._ending.enter_async_context(self._voices.open())
         await self._runtime.load()
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
         self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))
@@ -79,11 +83,20 @@ class Node:
         if mqtt:
             await self._start_mqtt()
 
+    def _check_voice_quality(self) -> None:
+        """Raise SetupError where a voice is to speak in a quality profile that its engine has not."""
+        for voice in self._processor.catalogue:
+            try:
+                self._processor.quality.resolve(voice.engine, voice.quality)
+            except RequestError as error:
+                raise SetupError(ErrorCode.BAD_SETTINGS, f"voice_quality.{voice.name}: {error}") from error
+
     def _show_qualities(self) -> None:
         """Voices without speakers of their own show the quality profiles that there are now."""
         quality = self._processor.quality
         names = {engine: quality.names(engine) for engine in self._processor.engines}
         self._processor.catalogue = self._processor.catalogue.with_qualities(names)
+        self._voices.renew()
 
     def prewarm(self) -> None:
         """Get ready for the first request in a way that the node can do without."""
@@ -184,7 +197,9 @@ class Node:
             settings=self._runtime.current,
             change_settings=self._runtime.change,
             cancel_live=control.cancel_live,
+            note_error=control.note_error,
             url_of=self._url_of,
+            voice_desk=self._voices.desk,
         )
 
     def _info(self) -> Mapping[str, Any]:
@@ -204,6 +219,7 @@ class Node:
             "engines": engines,
             "wyoming": self._wyoming_uris(),
             "http": self._base_url(),
+            "qualities": [profile.name for profile in self._processor.quality],
             "limits": {"max_chars": self._settings.text.max_chars},
         }
 

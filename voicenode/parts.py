@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from voicenode import __version__
+from voicenode import __version__, report, speech_to_text
 from voicenode.cast import FallbackRules
+from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
 from voicenode.doctor.requirements import not_installed
 from voicenode.errors import EngineError, ErrorCode, SetupError
+from voicenode.lan import Subnets
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
 from voicenode.stores.file import FileStore
 from voicenode.text import Lexicon
+from voicenode.transcription import Transcriber
 from voicenode.transports.wyoming import WyomingServer
 from voicenode.voices import Catalogue, Voice
 from voicenode.workers.limits import PoolLimits
@@ -21,7 +25,7 @@ from voicenode.workers.process import EngineSpec
 from voicenode.workers.registry import engine_class, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from voicenode.engine import TTSEngine
@@ -33,12 +37,18 @@ if TYPE_CHECKING:
 
 AUDIO_FOLDER, STORE_FOLDER, MODELS_FOLDER = "audio", "store", "models"
 """Where in the data directory lie the audio of jobs, all else that the node remembers, and models."""
+ARTEFACTS_FOLDER, IMPORT_FOLDER = "artefacts", "import"
+"""Where lie copies of what engines made of cloned voices, and recordings that shall become voices."""
 CACHE_FOLDER = "cache"
 """Copies of what is in a Redis; all of it may be removed while no node runs."""
 
 _MIB = 1024 * 1024
 _MQTT_PORT, _MQTT_TLS_PORT = 1883, 8883
 """IANA's ports for MQTT and for MQTT over TLS."""
+
+
+SHARED = ("voices", "quality")
+"""The collections that nodes share; all others are each node's own."""
 
 
 def own_store(settings: Settings) -> Store:
@@ -86,7 +96,7 @@ def build_processor(
     voices, unavailable = _voices(settings, engines)
     unavailable |= {name: str(error) for name, error in loaded.unavailable.items()}
     catalogue = Catalogue(
-        voices,
+        _with_quality(voices, settings.voice_quality),
         settings.default_voice,
         settings.language_voices,
         settings.aliases,
@@ -105,6 +115,7 @@ def build_processor(
         usable,
         _rules(settings),
         quality,
+        observers=[report.log],
     )
 
 
@@ -123,6 +134,20 @@ def _voices(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> tuple[
     return voices, unavailable
 
 
+def _with_quality(voices: Iterable[Voice], chosen: Mapping[str, str]) -> list[Voice]:
+    """The voices, each with the quality profile in which it is to speak by default.
+
+    Raises:
+        SetupError: one is named that there is not.
+    """
+    known = {voice.name.casefold(): voice for voice in voices}
+    for name, quality in chosen.items():
+        if name.casefold() not in known:
+            raise SetupError(ErrorCode.BAD_SETTINGS, f"voice_quality.{name}: there is no voice of this name")
+        known[name.casefold()] = replace(known[name.casefold()], quality=quality)
+    return list(known.values())
+
+
 def build_quality(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> QualityProfiles:
     """The quality profiles that come with voicenode; those of the store are not loaded yet."""
     types = {name: engine.parameters_type for name, engine in engines.items()}
@@ -134,7 +159,7 @@ def build_pool(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> Eng
     return EnginePool(_specs(settings, engines), _limits(settings))
 
 
-def build_wyoming(settings: Settings, processor: VoiceProcessor) -> WyomingServer:
+def build_wyoming(settings: Settings, processor: VoiceProcessor, voices: VoiceDesk) -> WyomingServer:
     """The door that Home Assistant's voices come through."""
     return WyomingServer(
         processor,
@@ -145,6 +170,38 @@ def build_wyoming(settings: Settings, processor: VoiceProcessor) -> WyomingServe
         idle_timeout=settings.wyoming.idle_timeout,
         stall_timeout=settings.wyoming.stall_timeout,
         max_text_chars=settings.text.max_chars,
+        voices=voices,
+    )
+
+
+def build_voices(
+    settings: Settings, store: Store, processor: VoiceProcessor, pool: EnginePool
+) -> ClonedVoices:
+    """The voices that were cloned; none is known yet."""
+    chosen = settings.cloning
+    rules = Rules(
+        local="local" in chosen.allow,
+        networks=[ip_network(each) for each in chosen.allow if each != "local"],
+        token=chosen.token.get_secret_value() if chosen.token else None,
+        mqtt=chosen.mqtt,
+        per_hour=chosen.per_hour,
+    )
+    limits = VoiceLimits(
+        advertised=settings.voices.advertised, ttl=settings.voices.ttl, engines=settings.fallback.engines
+    )
+    return ClonedVoices(
+        store,
+        processor,
+        pool,
+        folder=settings.data_dir / ARTEFACTS_FOLDER,
+        import_folder=settings.data_dir / IMPORT_FOLDER,
+        limits=limits,
+        permission=Permission(rules, Subnets()),
+        transcriber=Transcriber(
+            uri=chosen.speech_to_text if chosen.speech_to_text.startswith("tcp://") else None,
+            find=speech_to_text.find if chosen.speech_to_text == "auto" else None,
+            whisper_model=chosen.whisper,
+        ),
     )
 
 

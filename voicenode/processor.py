@@ -15,7 +15,7 @@ from voicenode.cast import Cast, FallbackRules, candidates
 from voicenode.engine import Segment
 from voicenode.errors import EngineError, ErrorCode, VoiceServiceError
 from voicenode.manuscript import Manuscript
-from voicenode.report import reported
+from voicenode.report import reported, text_log
 from voicenode.text import Lexicon
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
 
     from voicenode.audio import PcmFormat
+    from voicenode.cast import LendArtefacts
     from voicenode.engine import TTSEngine
     from voicenode.quality import QualityProfiles
     from voicenode.report import Observer
@@ -102,7 +103,8 @@ class Speech:
 class VoiceProcessor:
     """Turns requests into speech with the voices of a catalogue and the engines of a pool.
 
-    Each of `observers` is told once of every request, at its end.
+    Each of `observers` is told once of every request, at its end. `lend_artefacts` is set where the catalogue
+    may have cloned voices.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class VoiceProcessor:
         self.catalogue = catalogue
         self.engines = engines
         self.observers = list(observers)
+        self.lend_artefacts: LendArtefacts | None = None
         self._pool = pool
         self._rules = rules
         self._breakers = {name: Breaker(name, rules.fallback.rest) for name in engines}
@@ -133,7 +136,7 @@ class VoiceProcessor:
             BusyError: too many requests wait, or the engine's memory is in use.
             EngineError: the voice's engine failed before the first sound, and no other voice may step in.
         """
-        with reported(request.door, self.observers) as tally:
+        with reported(request.door, self.observers, request.peer) as tally:
             request.check()
             choice = self._choice(request)
             tally.engine, tally.voice = choice.voice.engine, choice.voice.name
@@ -190,6 +193,7 @@ class VoiceProcessor:
             live=request.live,
             keep_alive=request.keep_alive,
             first_audio_timeout=self._rules.fallback.first_audio_timeout,
+            lend_artefacts=self.lend_artefacts,
         )
 
     async def _fill(self, buffer: Buffer, request: SynthesisRequest, text: Manuscript, cast: Cast) -> None:
@@ -245,6 +249,7 @@ class VoiceProcessor:
         async for part in text.segments(language, max_chars, self._rules.lexicon, ssml=ssml):
             await buffer.room()
             buffer.tally.characters += len(part)
+            text_log.info("%s %s: %s", request.door, request.peer, part)
             segment = partial(self._segment, request, part, ssml=ssml)
             async for chunk in self._spoken(cast, segment, buffer):
                 if pause:

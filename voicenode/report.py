@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,8 +10,16 @@ from time import perf_counter
 
 from voicenode.errors import ErrorCode, VoiceServiceError
 
+_log = logging.getLogger(__name__)
+
+text_log = logging.getLogger("voicenode.spoken")
+"""What is spoken, sentence by sentence: silent unless the owner asks for it."""
+text_log.setLevel(logging.CRITICAL)
+
 SPOKEN = "ok"
 LEFT = "cancelled"
+_QUOTING = {ErrorCode.BAD_REQUEST, ErrorCode.BAD_SSML, ErrorCode.INTERNAL}
+"""Errors whose sentences may quote the text, which the log must not hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +28,8 @@ class SpokenReport:
 
     door: str
     """The transport that it came through, such as `wyoming`."""
+    peer: str = ""
+    """Who asked there, such as an address."""
     engine: str
     """Empty when the request was refused before one was chosen."""
     voice: str
@@ -35,6 +46,8 @@ class SpokenReport:
     """From the request's arrival to its end, waiting and a slow listener included."""
     outcome: str
     """`ok`, `cancelled` when the listener left, else an `ErrorCode`."""
+    problem: str = ""
+    """The sentence of an error that quotes nothing of the text."""
 
     @property
     def rtf(self) -> float | None:
@@ -51,12 +64,14 @@ class Tally:
     """The report of a request that is not over."""
 
     door: str
+    peer: str = ""
     engine: str = ""
     voice: str = ""
     characters: int = 0
     audio_seconds: float = 0.0
     engine_seconds: float = 0.0
     outcome: str = LEFT
+    problem: str = ""
     begun: float = field(default_factory=perf_counter)
     first_audio: float | None = None
 
@@ -71,10 +86,12 @@ class Tally:
             self.outcome = SPOKEN
         else:
             self.outcome = error.code if isinstance(error, VoiceServiceError) else ErrorCode.INTERNAL
+            self.problem = "" if self.outcome in _QUOTING else str(error)
 
     def report(self) -> SpokenReport:
         return SpokenReport(
             door=self.door,
+            peer=self.peer,
             engine=self.engine,
             voice=self.voice,
             characters=self.characters,
@@ -83,13 +100,14 @@ class Tally:
             engine_seconds=self.engine_seconds,
             wall_seconds=perf_counter() - self.begun,
             outcome=self.outcome,
+            problem=self.problem,
         )
 
 
 @contextmanager
-def reported(door: str, observers: Iterable[Observer]) -> Iterator[Tally]:
+def reported(door: str, observers: Iterable[Observer], peer: str = "") -> Iterator[Tally]:
     """Tell `observers` what became of the request whose tally is kept in the context."""
-    tally = Tally(door)
+    tally = Tally(door, peer)
     try:
         yield tally
     except VoiceServiceError as error:
@@ -99,3 +117,23 @@ def reported(door: str, observers: Iterable[Observer]) -> Iterator[Tally]:
         report = tally.report()
         for observer in observers:
             observer(report)
+
+
+def log(report: SpokenReport) -> None:
+    """One line a request: who, voice, engine, how much, how soon, how fast, and how it went."""
+    first = "no audio" if report.ttfa is None else f"first audio after {report.ttfa * 1000:.1f} ms"
+    speed = "" if report.rtf is None else f", RTF {report.rtf:.3f}"
+    _log.info(
+        "%s %s: voice %s of %s, %d characters, %s, %.2f s of audio in %.3f s%s: %s%s",
+        report.door,
+        report.peer or "-",
+        report.voice or "-",
+        report.engine or "-",
+        report.characters,
+        first,
+        report.audio_seconds,
+        report.wall_seconds,
+        speed,
+        report.outcome,
+        f" ({report.problem})" if report.problem else "",
+    )

@@ -36,7 +36,9 @@ class SynthesisRequest:
     keep_alive: float | None = None
     """Seconds that the engine stays loaded; 0: none, -1: for ever, None: as the node's idle timeout says."""
     door: str = ""
-    """Which transport asks, for the statistics alone."""
+    """Which transport asks, for statistics and the log alone."""
+    peer: str = ""
+    """Who asks there, such as an address or a job, for the log alone."""
     max_chars: int | None = None
     """Another bound for the text than the node's, such as for a book chapter; the node sets it, no client."""
 

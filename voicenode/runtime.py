@@ -18,6 +18,7 @@ COLLECTION, KEY = "settings", "runtime"
 
 SETTINGS = {
     "default_voice": "default_voice",
+    "default_quality": "default_quality",
     "idle_timeout_s": "pool.idle_timeout",
     "low_vram": "pool.low_vram",
 }

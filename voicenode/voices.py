@@ -1,7 +1,8 @@
 """The catalogue of everything that can speak, and how a request's words become one voice."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -32,6 +33,10 @@ class Voice:
     """The quality profile in which it speaks when nobody asks for one."""
     multilingual: bool = False
     """Whether it reads a text in each of its languages, of which the text itself may decide."""
+    cloned: bool = False
+    """Whether it is a voice profile, whose `id` is the profile's name, and not the engine's own voice."""
+    revision: int = 0
+    """How often a cloned voice was made; what was spoken by another revision may sound different."""
 
     @classmethod
     def of_engine(cls, engine: str, voice: EngineVoice) -> "Voice":
@@ -105,6 +110,8 @@ class Catalogue:
     ) -> None:
         self.unavailable = unavailable or {}
         self._voices = tuple(voices)
+        self._cloned: Mapping[str, Voice] = {}
+        self._shown: Sequence[Voice] = ()
         self._by_name = {voice.name.casefold(): voice for voice in self._voices}
         named = {alias: self._configured(f"aliases.{alias}", name) for alias, name in (aliases or {}).items()}
         self._by_name |= {alias.casefold(): voice for alias, voice in named.items()}
@@ -116,6 +123,7 @@ class Catalogue:
         own = [voice for voice in self._voices if voice.engine == default_engine]
         if own and self.default.engine != default_engine:
             self.default = self._default_of(self.default.languages[0], own) or own[0]
+        self._configured_default = self.default.name
 
     def with_qualities(self, names: Mapping[str, Sequence[str]]) -> Self:
         """The same catalogue, in which voices without speakers of their own show quality profiles as such.
@@ -123,10 +131,28 @@ class Catalogue:
         Args:
             names: engine -> the names of its profiles.
         """
-        voices = [_with_qualities(voice, names.get(voice.engine, ())) for voice in self._voices]
+        voices = [with_qualities(voice, names.get(voice.engine, ())) for voice in self._voices]
         new = copy(self)
         new._replace(voices)
         return new
+
+    def with_cloned(self, cloned: Mapping[str, Voice], shown: Sequence[Voice]) -> Self:
+        """The same catalogue with other cloned voices, beside the engines' own, which go before them.
+
+        Where the default was one that is gone, the voice that is configured speaks instead.
+
+        Args:
+            cloned: `name_key` of any name of a voice -> the voice.
+            shown: those that clients see.
+        """
+        new = copy(self)
+        new.set_cloned(cloned, shown)
+        return new
+
+    def set_cloned(self, cloned: Mapping[str, Voice], shown: Sequence[Voice]) -> None:
+        """What `with_cloned` does to a copy."""
+        self._cloned, self._shown = cloned, tuple(shown)
+        self.default = self.find(self.default.name) or self._named(self._configured_default)
 
     def set_default(self, name: str) -> None:
         """Let another voice speak when nothing else decides.
@@ -137,7 +163,9 @@ class Catalogue:
         self.default = self._named(name)
 
     def __iter__(self) -> Iterator[Voice]:
-        return iter(self._voices)
+        """The engines' own voices, and of those that were cloned the ones that clients see."""
+        yield from self._voices
+        yield from self._shown
 
     def choose(
         self,
@@ -156,6 +184,8 @@ class Catalogue:
             EngineError: the engine is there, and lacks what it needs to be offered.
         """
         voice = self._named(name) if name else self._default(language or None, engine or None)
+        if voice.cloned and engine:
+            voice = self._cloned.get(name_key(f"{engine}-{voice.id}"), voice)
         if engine and voice.engine != engine:
             raise RequestError(
                 ErrorCode.UNKNOWN_VOICE,
@@ -173,7 +203,13 @@ class Catalogue:
 
     def find(self, name: str) -> Voice | None:
         """The voice of this name or alias, or `<voice>-<language>` of a multilingual one, if there is one."""
-        return self._by_name.get(name.casefold()) or self._of_language(name.casefold())
+        key = name_key(name)
+        return self._known(key) or self._of_language(key)
+
+    @property
+    def own_names(self) -> Collection[str]:
+        """Every name and alias of the engines' own voices, case-folded."""
+        return self._by_name.keys()
 
     def explain(self, engine: str) -> None:
         """Raise EngineError if this engine would be offered, but for what it lacks."""
@@ -195,9 +231,12 @@ class Catalogue:
         self._language_voices = {tag: self._named(voice.name) for tag, voice in self._language_voices.items()}
         self.default = self._named(self.default.name)
 
+    def _known(self, key: str) -> Voice | None:
+        return self._by_name.get(key) or self._cloned.get(key)
+
     def _of_language(self, name: str) -> Voice | None:
         for dash in re.finditer("-", name):
-            voice = self._by_name.get(name[: dash.start()])
+            voice = self._known(name[: dash.start()])
             if voice is not None and (found := voice.of_language(name[dash.end() :])):
                 return found
         return None
@@ -206,7 +245,8 @@ class Catalogue:
         voice = self.find(name)
         if voice is None:
             self.explain(name.casefold().partition("-")[0])
-            raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, list(self._by_name))
+            known = [*self._by_name, *(voice.name for voice in self._shown)]
+            raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, known)
         return voice
 
     def _default(self, language: str | None, engine: str | None) -> Voice:
@@ -254,9 +294,28 @@ class Catalogue:
             raise SetupError(ErrorCode.BAD_SETTINGS, f"{setting}: {error}") from error
 
 
+def name_key(name: str) -> str:
+    """What is the same for all spellings of a cloned voice's name."""
+    if name.isascii():
+        return name.casefold()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def base_language(tag: str) -> str:
     """The language of a BCP 47 tag, without script, region and variants, in lower case."""
     return tag.replace("_", "-").partition("-")[0].casefold()
+
+
+def speaks(voice: Voice, language: str) -> bool:
+    """Whether a voice knows a language, in any of its regions."""
+    return base_language(language) in _tags(voice)
+
+
+def with_qualities(voice: Voice, names: Sequence[str]) -> Voice:
+    """The voice with quality profiles as its speakers, if it has none of its own."""
+    if (voice.speakers or voice.other_speakers) and not voice.speakers_are_qualities:
+        return voice
+    return replace(voice, speakers=tuple(names), speakers_are_qualities=bool(names))
 
 
 def as_quality(voice: Voice, speaker: str | None) -> str | None:
@@ -269,12 +328,6 @@ def unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str], *, of:
     near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
     hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
     return RequestError(code, f"unknown {kind} '{_shown(value)}'{of}{hint}")
-
-
-def _with_qualities(voice: Voice, names: Sequence[str]) -> Voice:
-    if (voice.speakers or voice.other_speakers) and not voice.speakers_are_qualities:
-        return voice
-    return replace(voice, speakers=tuple(names), speakers_are_qualities=bool(names))
 
 
 def _speaker(voice: Voice, speaker: str | None) -> str | None:

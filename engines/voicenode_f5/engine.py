@@ -19,6 +19,7 @@ from voicenode.engine import (
 from voicenode.guard import is_spoken
 from voicenode_f5.files import NOT_INSTALLED, find, models_folder, unavailable
 from voicenode_f5.options import F5Options, F5Parameters
+from voicenode_f5.text import foreign
 from voicenode_f5.voices import Recording, examples, recordings
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class F5Engine(TTSEngine[F5Options]):
         url="https://github.com/SWivid/F5-TTS",
         memory=2_000_000_000,
         clones=True,
+        needs_transcript=True,
     )
     options_type: ClassVar[type[F5Options]] = F5Options
     parameters_type: ClassVar[type[F5Parameters]] = F5Parameters
@@ -123,8 +125,8 @@ class F5Engine(TTSEngine[F5Options]):
         known = self.options.languages
         if _base(segment.language) not in map(_base, known):
             raise _unreadable(f"it speaks {', '.join(known)}, not {segment.language}")
-        if self._model.strange(segment.text) >= _STRANGE:
-            raise _unreadable("most letters of the text are unknown to the model")
+        if max(self._model.strange(segment.text), foreign(segment.text, known)) >= _STRANGE:
+            raise _unreadable(f"the model does not know most of its letters; it speaks {', '.join(known)}")
 
 
 def _model_type() -> type[Model]:

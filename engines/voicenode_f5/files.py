@@ -14,7 +14,8 @@ from voicenode.engine import EngineError, ErrorCode
 
 VOCOS = "vocos-mel-24khz"
 NOT_INSTALLED = "it is not installed; run `pip install voicenode[f5]`"
-DOWNLOAD = "run `voicenode models download f5`"
+_DOWNLOADS = {"F5TTS_v1_Base": "f5", "F5TTS_Base": "f5-base", "E2TTS_Base": "e2"}
+"""Model -> what `voicenode models` calls it."""
 _SUFFIXES = (".safetensors", ".pt")
 
 
@@ -46,19 +47,25 @@ def find(folder: Path, model: str, checkpoint: str | None) -> Files:
     Raises:
         EngineError: a file is missing; the sentence says which, and what to do.
     """
+    download = how_to_download(model)
     own = Path(checkpoint).expanduser() if checkpoint else folder / model
     found = own if own.is_file() else _newest(own)
     if found is None:
-        advice = "correct the setting `checkpoint`" if checkpoint else DOWNLOAD
+        advice = "correct the setting `checkpoint`" if checkpoint else download
         raise unavailable(f"there are no weights of {model} in {own}; {advice}")
     vocabulary = found.parent / "vocab.txt"
     if not vocabulary.is_file():
-        advice = "put the one beside it that the model was trained with" if checkpoint else DOWNLOAD
+        advice = "put the one beside it that the model was trained with" if checkpoint else download
         raise unavailable(f"the vocabulary {vocabulary} is missing; {advice}")
     vocoder = folder / VOCOS
     if not any((vocoder / name).is_file() for name in ("pytorch_model.bin", "model.safetensors")):
-        raise unavailable(f"there are no weights of the vocoder in {vocoder}; {DOWNLOAD}")
+        raise unavailable(f"there are no weights of the vocoder in {vocoder}; {download}")
     return Files(found, vocabulary, vocoder)
+
+
+def how_to_download(folder: str) -> str:
+    """What to do where weights are not there; `folder` is a model's, or that of the vocoder of them all."""
+    return f"run `voicenode models download {_DOWNLOADS.get(folder, 'f5')}`"
 
 
 def unavailable(sentence: str) -> EngineError:

@@ -4,12 +4,17 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from unicodedata import name
 
 _SPELLED = str.maketrans({";": ",", "“": '"', "”": '"', "‘": "'", "’": "'"})  # noqa: RUF001
 """Not in the vocabulary, or rare in it."""
 _EAST_ASIAN = "\u2e80"
 """The first character that pypinyin may know a sound for."""
 _UNKNOWN = 0
+_PUBLISHED = {"en", "zh"}
+"""What the published models were trained on; their vocabulary has letters of many more languages."""
+_FOREIGN = ("ARABIC", "CYRILLIC", "DEVANAGARI", "GREEK", "HANGUL", "HEBREW", "HIRAGANA", "KATAKANA", "THAI")
+"""How Unicode's names of letters begin that neither English nor Chinese is written with."""
 _CLAUSE_ENDS = re.compile(r"(?<=[;:,.!?])\s+|(?<=[；：，。！？])")  # noqa: RUF001
 _SPACES = re.compile(r"\s+")
 
@@ -31,6 +36,14 @@ class Vocabulary:
     def unknown(self, tokens: Iterable[str]) -> list[str]:
         """Letters that the model has never seen."""
         return [token for token in tokens if token not in self._ids and token.strip()]
+
+
+def foreign(text: str, languages: Iterable[str]) -> float:
+    """The share of a text's letters in which none of a model's languages is written, as far as is known."""
+    letters = [character for character in text if character.isalpha()]
+    if not {language.partition("-")[0].casefold() for language in languages} <= _PUBLISHED or not letters:
+        return 0.0
+    return sum(name(letter, "").startswith(_FOREIGN) for letter in letters) / len(letters)
 
 
 def size(text: str) -> int:

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from voicenode_f5.backbones import Backbone, DiT, UNetT
-from voicenode_f5.files import DOWNLOAD, unavailable
+from voicenode_f5.files import how_to_download, unavailable
 from voicenode_f5.vocos import Vocos
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ _FAMILIES = {
 _BACKBONE_BUFFERS = ("rotary_embed.",)
 _VOCODER_BUFFERS = ("feature_extractor.", "head.istft.")
 """Tables in the checkpoints that are computed here."""
-_REPLACE = f"copy your own there again, or remove it and {DOWNLOAD}"
 
 Network = TypeVar("Network", bound=nn.Module)
 Shapes = dict[str, tuple[int, ...]]
@@ -168,9 +167,13 @@ def _save(weights: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _damaged(path: Path, error: Exception) -> Exception:
-    reason = str(error).partition("\n")[0]
-    return unavailable(f"{path} is truncated or damaged ({reason}); {_REPLACE}")
+    reason = str(error).partition("\n")[0].partition(". ")[0]  # PyTorch goes on with guesses
+    return unavailable(f"{path} is truncated or damaged ({reason}); {_replace(path)}")
 
 
 def _wrong(path: Path, why: str) -> Exception:
-    return unavailable(f"{path} is not a checkpoint of this network: {why}; {_REPLACE}")
+    return unavailable(f"{path} is not a checkpoint of this network: {why}; {_replace(path)}")
+
+
+def _replace(path: Path) -> str:
+    return f"copy your own there again, or remove it and {how_to_download(path.parent.name)}"

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from voicenode.engine import EngineError, ErrorCode
-from voicenode_xtts.files import LAYOUT, MODEL, SPEAKERS, unavailable
+from voicenode_xtts.files import LAYOUT, MODEL, SPEAKERS, unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +69,7 @@ def convert(folder: ModelFolder) -> None:
             try:
                 tensors = contents(_unpickled(source))
             except _DAMAGED as error:
-                raise unavailable(f"{source} is not the checkpoint it should be: {error}") from error
+                raise unfit(f"{source} is not the checkpoint it should be: {error}") from error
             save(tensors, target, told)
 
 
@@ -98,7 +98,7 @@ def save(tensors: dict[str, Tensor], target: Path, metadata: dict[str, str]) -> 
 
 def _unpickled(path: Path) -> Any:  # noqa: ANN401  (whatever the file holds)
     if not is_zipfile(path):
-        raise ValueError("it is truncated, or was not written by PyTorch; download it again")
+        raise ValueError("it is truncated, or was not written by PyTorch")
     with torch.serialization.safe_globals(_SAFE):
         return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 

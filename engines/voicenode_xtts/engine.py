@@ -82,6 +82,9 @@ class XttsEngine(TTSEngine[XttsOptions]):
     def max_chars(self, language: str) -> int | None:
         return MAX_CHARS.get(language.partition("-")[0].casefold())
 
+    def artefacts_model(self) -> str:
+        return ModelFolder.of(self.options.path).name()
+
     def check(self) -> None:
         _import_libraries()
         self.voices()

@@ -63,9 +63,9 @@ class ModelFolder:
         try:
             config = json.loads(path.read_bytes())
             if config["model"] != "xtts" or not config["model_args"]["gpt_use_perceiver_resampler"]:
-                raise unavailable(f"{path} describes another model than XTTS v2")
+                raise unfit(f"{path} describes another model than XTTS v2")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise unavailable(f"{path} is no configuration of XTTS v2: {_reason(error)}") from error
+            raise unfit(f"{path} is no configuration of XTTS v2: {_reason(error)}") from error
         return dict(config)
 
     def source(self, name: str) -> Path:
@@ -105,6 +105,13 @@ class ModelFolder:
         except FileNotFoundError:
             return None
 
+    def name(self) -> str:
+        """Tells this model from others, in what is made by it."""
+        stamp = self.stamp(MODEL)
+        if stamp is None and (path := self.converted(MODEL)):
+            stamp = _told(path, forgiving=False).get("source")
+        return f"{LAYOUT} {stamp or ''}".strip()
+
     def _places(self, name: str) -> tuple[Path, Path]:
         key = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:16]
         return self.root / f"{name}.safetensors", cache_folder() / key / f"{name}.safetensors"
@@ -139,7 +146,7 @@ def header(path: Path) -> dict[str, Any]:
         if path.stat().st_size != size:
             raise ValueError(f"it has {path.stat().st_size} bytes instead of {size}")  # noqa: TRY301
     except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise unavailable(f"{path} is damaged ({_reason(error)}); remove it, and {_DOWNLOAD}") from error
+        raise unfit(f"{path} is damaged ({_reason(error)})") from error
     return told
 
 
@@ -159,6 +166,11 @@ def _told(path: Path, *, forgiving: bool) -> dict[str, str]:
 def unavailable(sentence: str) -> EngineError:
     """The engine cannot speak here until its owner has done something."""
     return EngineError(ErrorCode.ENGINE_UNAVAILABLE, sentence)
+
+
+def unfit(sentence: str) -> EngineError:
+    """A file is not what it should be."""
+    return unavailable(f"{sentence}; copy your own there again, or remove it and {_DOWNLOAD}")
 
 
 def _reason(error: Exception) -> str:

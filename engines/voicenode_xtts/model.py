@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from voicenode_xtts import processor
 from voicenode_xtts.conversion import convert
 from voicenode_xtts.decoding import Decoder
-from voicenode_xtts.files import MODEL, unavailable
+from voicenode_xtts.files import MODEL, unavailable, unfit
 from voicenode_xtts.gpt import GPT, Sizes
 from voicenode_xtts.int8 import int8
 from voicenode_xtts.projection import Int8Projection
@@ -166,7 +166,7 @@ def fill(
             if shapes.get(prefix + name) != tuple(tensor.shape)
         ]
         if wrong:
-            raise unavailable(
+            raise unfit(
                 f"{source} has not the weights that config.json and vocab.json beside it describe: "
                 f"{'; '.join(wrong[:_SHOWN])}{' ...' if len(wrong) > _SHOWN else ''}"
             )

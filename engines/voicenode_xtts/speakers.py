@@ -12,7 +12,7 @@ from safetensors.torch import save, save_file
 
 from voicenode.engine import ErrorCode, RequestError
 from voicenode_xtts.conversion import EMBEDDING, GPT_LATENT
-from voicenode_xtts.files import LAYOUT, SPEAKERS, cache_folder, unavailable
+from voicenode_xtts.files import SPEAKERS, cache_folder, unavailable
 from voicenode_xtts.voices import built_in, recorded
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Speakers:
 
     def __init__(self, model: Model, folder: ModelFolder, voices_dir: str | None) -> None:
         self._model = model
+        self._name = folder.name()
         self._converted = folder.converted(SPEAKERS)
         self._built_in = built_in(folder)
         self._recorded = recorded(voices_dir)
@@ -53,7 +54,7 @@ class Speakers:
 
     def clone(self, recordings: Sequence[str]) -> bytes:
         """The latents of recordings as the content of a safetensors file."""
-        return save(self._compute([Path(path) for path in recordings]), {"model": self._model_name()})
+        return save(self._compute([Path(path) for path in recordings]), {"model": self._name})
 
     def _found(self, segment: Segment) -> tuple[Tensor, Tensor]:
         if segment.artefacts is not None:
@@ -67,7 +68,7 @@ class Speakers:
     def _kept(self, recording: Path) -> Path:
         """Where the latents of a recording are kept; made again whenever it or the model changes."""
         status = recording.stat()
-        told = f"{recording.resolve()} {status.st_size} {status.st_mtime_ns} {self._model_name()}"
+        told = f"{recording.resolve()} {status.st_size} {status.st_mtime_ns} {self._name}"
         kept = cache_folder() / "voices" / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.safetensors"
         if not kept.is_file():
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -81,11 +82,6 @@ class Speakers:
         from voicenode_xtts.conditioning import Conditioner  # noqa: PLC0415
 
         return Conditioner(self._model.config, self._model.weights).latents(recordings)
-
-    def _model_name(self) -> str:
-        with safe_open(self._model.weights, "pt") as file:
-            told: dict[str, str] = file.metadata() or {}
-        return f"{LAYOUT} {told.get('source', '')}".strip()
 
     def _placed(self, style: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
         gpt = self._model.gpt

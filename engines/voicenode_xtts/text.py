@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from voicenode.engine import EngineError, ErrorCode, RequestError
-from voicenode_xtts.files import unavailable
+from voicenode_xtts.files import unfit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +27,8 @@ _MARKS = {"zh": "。", "ja": "。", "hi": "।"}
 
 _UNSAYABLE = (NotImplementedError, OverflowError, KeyError)
 """What num2words raises at numbers that it cannot write out."""
+_STRANGE = 0.5
+"""From this share of unknown letters on, the model cannot read a text."""
 _LONG_NUMBER = 13
 """Digits from which a number is read digit by digit."""
 _DIGITS = {"hi": ("शून्य", "एक", "दो", "तीन", "चार", "पाँच", "छह", "सात", "आठ", "नौ")}
@@ -72,16 +74,17 @@ class Tokenizer:
         except (
             Exception
         ) as error:  # whatever the library makes of a damaged file; it knows no classes of errors
-            raise unavailable(f"{vocabulary} is no vocabulary of XTTS v2: {error}") from error
+            raise unfit(f"{vocabulary} is no vocabulary of XTTS v2: {error}") from error
         self._longest = longest
         self.size: int = self._tokenizer.get_number_tokens()
-        self.start, self.stop = (self._token(vocabulary, name) for name in ("[START]", "[STOP]"))
+        names = ("[START]", "[STOP]", "[UNK]", "[SPACE]")
+        self.start, self.stop, self._unknown, self._space = (self._token(vocabulary, name) for name in names)
 
     def encode(self, text: str, language: str) -> list[int]:
         """The tokens of a text in a language that `primary` returned.
 
         Raises:
-            RequestError: there are more of them than the model takes.
+            RequestError: there are more of them than the model takes, or it knows few of the letters.
         """
         try:
             tokens = self._tokens(text, language)
@@ -96,7 +99,18 @@ class Tokenizer:
                 f"the text has {len(tokens)} tokens, numbers written out, and XTTS v2 takes "
                 f"{self._longest - 1} at once; shorten the sentence, or put a full stop into it",
             )
+        if self._is_strange(tokens):
+            raise RequestError(
+                ErrorCode.BAD_REQUEST,
+                "XTTS v2 cannot speak this text: most of its letters are unknown to the model; it speaks "
+                f"{', '.join(LANGUAGES)}",
+            )
         return tokens
+
+    def _is_strange(self, tokens: list[int]) -> bool:
+        """Whether the model has never seen most of the letters; the first token tells the language."""
+        letters = [token for token in tokens[1:] if token != self._space]
+        return bool(letters) and letters.count(self._unknown) >= _STRANGE * len(letters)
 
     def _tokens(self, text: str, language: str) -> list[int]:
         text = text.strip().lower()
@@ -109,7 +123,7 @@ class Tokenizer:
     def _token(self, vocabulary: Path, name: str) -> int:
         token: int | None = self._tokenizer.tokenizer.token_to_id(name)
         if token is None:
-            raise unavailable(f"{vocabulary} is no vocabulary of XTTS v2: it has no {name}")
+            raise unfit(f"{vocabulary} is no vocabulary of XTTS v2: it has no {name}")
         return token
 
 

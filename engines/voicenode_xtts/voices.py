@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
 
-from voicenode_xtts.files import SPEAKERS, header, unavailable
+from voicenode_xtts.files import SPEAKERS, header, unavailable, unfit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def _pickled_names(path: Path) -> Iterator[str]:
                 elif "PUT" not in code.name and code.name != "MEMOIZE":
                     said = ""
     except (BadZipFile, StopIteration, ValueError) as error:
-        raise unavailable(f"{path} is damaged: {error}; download it again") from error
+        raise unfit(f"{path} is damaged: {error}") from error
 
 
 def _slug(name: str) -> str:

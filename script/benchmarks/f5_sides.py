@@ -71,7 +71,7 @@ def reference() -> Samples:
     return np.random.default_rng(0).normal(0, 0.15, 3 * _RATE).astype(np.float32)
 
 
-def ours(folder: Path, *, speaks: bool = True) -> Report:
+def ours(folder: Path, text: str = TEXT, name: str = "ours") -> Report:
     """Voicenode's engine, without its guards: upstream has none."""
     from voicenode_f5 import F5Engine, F5Options, F5Parameters  # noqa: PLC0415  (no part of the other side)
     from voicenode_f5.engine import _model_type  # noqa: PLC0415
@@ -85,7 +85,7 @@ def ours(folder: Path, *, speaks: bool = True) -> Report:
         engine.load()
     report = Report(load=load.seconds, load_memory=load.peak)
 
-    def speak(text: str, name: str) -> None:
+    with _Speech(report):
         run = engine._model.speak(  # noqa: SLF001  (samples before they are rounded are no part of the contract)
             voice,
             text,
@@ -94,13 +94,9 @@ def ours(folder: Path, *, speaks: bool = True) -> Report:
             seed=_SEED,
             stop=Event(),
         )
-        np.save(folder / f"{name}.npy", _result(run))
-
-    if speaks:
-        with _Speech(report):
-            speak(TEXT, "ours")
-        report.speech_memory = load.peak
-        speak(OTHER_TEXT, "other")
+        samples = _result(run)
+    report.speech_memory = load.peak
+    np.save(folder / f"{name}.npy", samples)
     return report
 
 
@@ -162,7 +158,7 @@ def _memory(name: str) -> int:
 
 SIDES: dict[str, Callable[[Path], Report]] = {
     "ours": ours,
-    "loading": partial(ours, speaks=False),
+    "other": partial(ours, text=OTHER_TEXT, name="other"),
     "upstream": upstream,
 }
 

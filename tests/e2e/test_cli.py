@@ -11,12 +11,14 @@ import signal
 import stat
 import sys
 import wave
+from asyncio.subprocess import STDOUT
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-from tests.support.command import LIMIT, CommandLine
+from tests.support.command import CommandLine
+from tests.support.limits import LIMIT
 from tests.support.ports import free_port
 from tests.support.stock import CHARACTER, RATE, Stock, StockHandler, running
 from voicenode.stores.file import FileStore
@@ -233,6 +235,29 @@ async def test_an_interrupt_ends_it_quietly(cli: CommandLine) -> None:
         process.send_signal(signal.SIGINT)
         stdout, stderr = await asyncio.wait_for(process.communicate(), LIMIT)
     assert (process.returncode, stdout, stderr) == (130, b"", b"")
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+_, module = sys.argv
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+from voicenode.__main__ import main
+sys.argv[1] = "serve"
+main()
+"""
+
+
+@pytest.mark.parametrize(("module", "status"), [("voicenode.cli", -signal.SIGINT), ("voicenode.app", 130)])
+async def test_an_interrupt_ends_it_quietly_from_the_first_moment_on(module: str, status: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", INTERRUPTED_IMPORT, module, stdout=asyncio.subprocess.PIPE, stderr=STDOUT
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), LIMIT)
+    assert (process.returncode, said) == (status, b"")
 
 
 async def test_an_interrupt_does_not_wait_for_standard_input(cli: CommandLine, stock: Stock) -> None:

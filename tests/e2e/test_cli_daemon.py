@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.support.command import LIMIT, CommandLine
+from tests.support.command import CommandLine
+from tests.support.limits import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,8 +15,9 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event, async_read_event
 from wyoming.ping import Ping, Pong
 
-from tests.support.daemon import LIMIT, Daemon, daemon, eventually, hear, request, say
+from tests.support.daemon import Daemon, daemon, eventually, hear, request, say
 from tests.support.engines.voicenode_tone import spell
+from tests.support.limits import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -28,7 +29,7 @@ TONE = "tone-plain"
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     # Where hundreds ask at once, the good client is to wait its turn, and not to be told that many do.
-    settings = {"wyoming": {"idle_timeout": 3, "stall_timeout": 1}, "pool": {"max_waiting": 1000}}
+    settings = {"wyoming": {"idle_timeout": 6, "stall_timeout": 1}, "pool": {"max_waiting": 1000}}
     with daemon(tmp_path_factory.mktemp("node"), settings=settings) as running:
         yield running
 

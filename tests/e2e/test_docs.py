@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(180)  # the first set-up may have to download
-
 README, PROTOCOL = ROOT / "README.md", ROOT / "docs/protocol.md"
 COMMANDS = blocks("sh", "console")
 FIRST = next(block for block in COMMANDS if block.path == README)
@@ -71,7 +69,7 @@ class Checkout:
 
     def run(self, command: str) -> tuple[int, str]:
         with self.popen(command) as process:
-            said, _ = process.communicate(timeout=120)
+            said, _ = process.communicate(timeout=240)
         return process.returncode, said
 
 
@@ -103,7 +101,7 @@ def node(checkout: Checkout) -> Iterator[list[str]]:
                 printed.append(process.stdout.readline() or pytest.fail("".join(printed)))
             yield printed
             process.send_signal(signal.SIGINT)  # Ctrl-C
-            rest, _ = process.communicate(timeout=30)
+            rest, _ = process.communicate(timeout=60)
             assert process.returncode == 0, rest
         finally:
             process.kill()
@@ -172,7 +170,7 @@ def test_who_follows_a_document_from_its_top_sees_what_it_shows(checkout: Checko
 @pytest.mark.usefixtures("node")
 @pytest.mark.parametrize("block", blocks("wyoming"), ids=str)
 async def test_every_conversation_goes_as_the_protocol_says(checkout: Checkout, block: Block) -> None:
-    async with AsyncClient.from_uri(f"tcp://127.0.0.1:{checkout.port}", read_timeout=30) as client:
+    async with AsyncClient.from_uri(f"tcp://127.0.0.1:{checkout.port}", read_timeout=60) as client:
         last = None
         for line in block.text.splitlines():
             who, message = line.split(" ", 1)

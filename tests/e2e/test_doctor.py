@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.command import LIMIT, CommandLine
+from tests.support.command import CommandLine
 from tests.support.daemon import daemon
+from tests.support.limits import LIMIT
 from tests.support.ports import free_port
 from tests.support.tone import python_path
 
@@ -112,7 +113,6 @@ def _read(descriptor: int) -> bytes:
 
 
 @pytest.mark.neural
-@pytest.mark.timeout(120)
 async def test_weights_that_are_not_there_are_told_of_each_engine(cli: CommandLine) -> None:
     (cli.home / "voicenode.yaml").write_text(
         json.dumps({**settings(), "engines": {"xtts": {"device": "cpu"}}})

@@ -75,12 +75,13 @@ async def test_no_request_is_lost_or_spoken_again_while_the_broker_restarts_and_
     with Mosquitto(tmp_path / "broker", persistence=True) as broker:
         node = MqttNode(broker, tmp_path / "node", tone={"diary": str(diary.path), "char_seconds": 0.001})
         async with peers(broker, f"{node.base}/response/synthesize") as (publisher, listener), node:
-            events = random.sample(["restart"] * restarts + ["kill"] * kills, restarts + kills)
+            chance = random.Random(1)
+            events = chance.sample(["restart"] * restarts + ["kill"] * kills, restarts + kills)
             ends = [count * (number + 1) // len(events) for number in range(len(events))]
             done: list[tuple[set[str], int]] = []
             for event, start, end in zip(events, [0, *ends], ends, strict=False):
                 publishing = asyncio.create_task(publish(publisher, node.base, range(start, end)))
-                await asyncio.sleep(random.uniform(0, 0.3))
+                await asyncio.sleep(chance.uniform(0, 0.3))
                 done.append((set(listener.answers), len(diary.jobs)))
                 if event == "restart":
                     await asyncio.to_thread(broker.restart)

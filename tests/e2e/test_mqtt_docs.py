@@ -21,8 +21,9 @@ from tests.support import speech, tone
 from tests.support.daemon import Daemon, daemon
 from tests.support.documents import ROOT, Block, blocks, table
 from tests.support.ha_schema import render
+from tests.support.limits import LIMIT
 from tests.support.mosquitto import Mosquitto
-from tests.support.mqtt import LIMIT, Peer, node
+from tests.support.mqtt import Peer, node
 from voicenode.jobs import JobRequest
 from voicenode.transports.mqtt.discovery_components import components
 from voicenode.transports.mqtt.hermes import Hermes

@@ -14,8 +14,6 @@ from tests.support.checkout import ROOT, copy_checkout
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
-pytestmark = pytest.mark.timeout(180)  # the first set-up may have to download
-
 PROGRAM = """
 import os, signal, sys
 def main():
@@ -38,7 +36,7 @@ def with_stand_in(checkout: Path) -> Path:
     """The same checkout, in which `voicenode` is `PROGRAM`."""
     (checkout / "stand_in.py").write_text(PROGRAM)
     project = checkout / "pyproject.toml"
-    project.write_text(project.read_text().replace('"voicenode.cli:main"', '"stand_in:main"'))
+    project.write_text(project.read_text().replace('"voicenode.__main__:main"', '"stand_in:main"'))
     return checkout
 
 
@@ -195,3 +193,12 @@ def test_missing_servers_fail_the_tests_and_are_named(tmp_path: Path, bare_syste
     assert result.returncode == 1
     assert result.stderr.startswith("set-up: missing: ")
     assert result.stderr.endswith("mosquitto-clients redis-server\n")
+
+
+def test_a_machine_without_python_is_told_how_to_get_one(tmp_path: Path, bare_system: Path) -> None:
+    result = run(copy_checkout(tmp_path / "checkout") / "script/run", env={"PATH": str(bare_system)})
+    assert result.returncode == 1
+    assert result.stderr == (
+        "set-up: Python 3.11 or newer is needed, and there is none; "
+        "install one, on Debian 12 or newer with: apt-get install python3\n"
+    )

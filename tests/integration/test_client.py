@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.limits import LIMIT
 from tests.support.ports import free_port
 from tests.support.stock import CHARACTER, RATE, Stock, StockHandler, running
 from voicenode import client
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("heartbeat")
 
 
-async def speak(uri: str, utterance: Utterance, first_audio_limit: float = 5) -> tuple[PcmFormat, bytes]:
+async def speak(uri: str, utterance: Utterance, first_audio_limit: float = LIMIT) -> tuple[PcmFormat, bytes]:
     async with connect(uri) as node, node.speak(utterance, first_audio_limit) as speech:
         return speech.format, b"".join([chunk async for chunk in speech.chunks])
 
@@ -192,11 +193,11 @@ async def test_silence_in_place_of_the_first_audio_ends_at_the_limit() -> None:
 
 async def test_an_author_who_is_slower_than_the_limit_is_not_a_slow_server() -> None:
     async def writing() -> AsyncIterator[str]:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1.2)
         yield "Late."
 
     async with running(Stock()) as stock:
-        _, audio = await speak(stock.uri, Utterance(writing()), first_audio_limit=0.1)
+        _, audio = await speak(stock.uri, Utterance(writing()), first_audio_limit=1)
     assert audio == CHARACTER * 5
 
 
@@ -222,7 +223,7 @@ async def test_leaving_early_hangs_up() -> None:
     async with running(Stock(answer=answer)) as stock:
         async with connect(stock.uri) as node, node.speak(Utterance("Hello")) as speech:
             await anext(speech.chunks)
-        await asyncio.wait_for(hung_up.wait(), 5)
+        await asyncio.wait_for(hung_up.wait(), LIMIT)
 
 
 async def test_nobody_listening_is_said_with_the_address() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE, ToneOptions, spell
+from tests.support.limits import LIMIT
 from voicenode.cast import FallbackRules
 from voicenode.errors import EngineError, ErrorCode, RequestError
 from voicenode.processor import SpeechRules, VoiceProcessor
@@ -17,11 +18,6 @@ from voicenode.workers.pool import EnginePool
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 CHAIN = FallbackRules(engines=("tone2", "tone3", "tone"))
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @asynccontextmanager
@@ -115,19 +111,20 @@ async def test_bad_input_is_not_tried_elsewhere() -> None:
 
 
 async def test_a_slow_load_goes_on_while_another_engine_speaks() -> None:
-    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.7)
-    async with node(rules, tone2=ToneOptions(load_seconds=2.0)) as (processor, pool):
+    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=1)
+    async with node(rules, tone2=ToneOptions(load_seconds=2)) as (processor, pool):
+        await pool.load("tone")
         assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             while pool.states()[0].state != "ready":  # noqa: ASYNC110 - the pool tells its state, not its changes
                 await asyncio.sleep(0.01)
         assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone2")
 
 
 async def test_an_engine_that_makes_no_sound_is_given_up_for_the_next() -> None:
-    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=0.7)
+    rules = FallbackRules(engines=("tone2", "tone"), first_audio_timeout=1)
     async with node(rules, tone2=ToneOptions(char_seconds=0.5)) as (processor, pool):
-        await pool.load("tone2")
+        await asyncio.gather(pool.load("tone2"), pool.load("tone"))
         assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone")
 
 
@@ -173,7 +170,7 @@ async def test_the_next_engine_speaks_for_one_whose_device_fails_and_whose_proce
         assert (heard, engine) == ("Two words.", "tone3")
         assert warning
         assert f"{error}: told to fail" in warning
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             while pool.states()[0].losses == 0:  # noqa: ASYNC110 - the pool tells its state, not its changes
                 await asyncio.sleep(0.01)
         assert (await say(processor, "Hello."))[:2] == ("Hello.", "tone2")

@@ -166,7 +166,7 @@ async def test_a_request_that_never_comes_to_its_end_is_closed(
 async def test_a_request_that_drips_is_closed_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.05)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.5)
     async with serving(tmp_path) as door:
         connection = await door.connect()
         await connection.ask("/health")
@@ -181,7 +181,7 @@ async def test_a_request_that_drips_is_closed_all_the_same(
 
 
 async def test_a_body_without_end_is_not_listened_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.05)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT", 0.5)
     async with serving(tmp_path) as door:
         for method in ("POST", "GET"):
             connection = await door.connect()

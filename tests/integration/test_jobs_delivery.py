@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from tests.support import jobs as support
-from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE, ToneOptions, spell
 from tests.support.jobs import request, speak
+from tests.support.limits import LIMIT
 from voicenode.audio import PcmFormat
 from voicenode.errors import ErrorCode
 from voicenode.jobs import Job, JobQueue, JobState, Player, Write
@@ -24,11 +24,6 @@ from voicenode.jobs import Job, JobQueue, JobState, Player, Write
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 WAV_HEADER = 44
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 class Topic:
@@ -115,7 +110,7 @@ class TestTopic:
     async def test_gets_the_first_piece_while_the_engine_still_speaks(self, tmp_path: Path) -> None:
         async with to_topic(tmp_path) as (jobs, topic):
             await jobs.submit(request("first hang", deliver="topic", format="pcm"), job_id="a")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT):
                 while not topic.blocks:  # noqa: ASYNC110 - the sink has no event of its own
                     await asyncio.sleep(0.001)
             await jobs.cancel("a")
@@ -131,7 +126,7 @@ class TestTopic:
         async with to_topic(tmp_path) as (jobs, topic):
             topic.room.clear()
             await jobs.submit(request(deliver="topic"), job_id="a")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT):
                 while not topic.opened:  # noqa: ASYNC110 - the sink has no event of its own
                     await asyncio.sleep(0.001)
             assert (await jobs.cancel("a")).state is JobState.CANCELLED
@@ -145,7 +140,7 @@ class TestTopic:
     async def test_gets_an_interrupted_job_again_from_its_start(self, tmp_path: Path) -> None:
         async with to_topic(tmp_path, ToneOptions(char_seconds=0.05)) as (jobs, topic):
             await jobs.submit(request("hello world", deliver="topic", format="pcm"), job_id="a")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT):
                 while not topic.blocks:  # noqa: ASYNC110 - the sink has no event of its own
                     await asyncio.sleep(0.001)
         async with to_topic(tmp_path) as (jobs, topic):
@@ -186,7 +181,7 @@ class TestPlaying:
     async def test_ends_the_command_when_it_is_cancelled(self, tmp_path: Path) -> None:
         async with playing(tmp_path, "import time; time.sleep(3600)") as jobs:
             await jobs.submit(request(deliver="play", priority="batch"), job_id="a")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT):
                 while len(psutil.Process().children()) < 2:  # noqa: ASYNC110 - the engine, and the player
                     await asyncio.sleep(0.005)
             assert await jobs.cancel_live() == 1

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from tests.support import jobs as support
-from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE
 from tests.support.jobs import request, speak, spoken
+from tests.support.limits import LIMIT
 from voicenode.errors import ErrorCode, StoreError
 from voicenode.jobs import Job, JobQueue, JobState, records, streaming
 from voicenode.jobs import queue as queue_module
@@ -21,11 +21,6 @@ from voicenode.stores.file import FileStore
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 CHAR_BYTES = 2 * RATE // 100
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture
@@ -71,7 +66,7 @@ class TestTheBound:
         async with support.queue(tmp_path, max_final=2) as jobs:
             done = [await speak(jobs) for _ in range(4)]
             await jobs.submit(request("hang"), job_id="hangs")  # the jobs before have been handed over by now
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT):
                 while len(await jobs.list()) > 3:  # noqa: ASYNC110 - forgetting is no event
                     await asyncio.sleep(0.01)
             assert {job.id for job in await jobs.list()} == {done[2].id, done[3].id, "hangs"}
@@ -85,7 +80,7 @@ class TestTime:
         monkeypatch.setattr(queue_module, "_SWEEP_SECONDS", 0.02)
         async with support.queue(tmp_path, ttl=0.1) as jobs:
             await speak(jobs)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(LIMIT):
                 while await jobs.list() or files(tmp_path):  # noqa: ASYNC110 - forgetting is no event
                     await asyncio.sleep(0.01)
 

@@ -5,18 +5,12 @@ from pathlib import Path
 import pytest
 
 from tests.support import jobs as support
-from tests.support import tone
 from tests.support.engines.voicenode_tone import RATE
 from tests.support.jobs import request, speak, spoken
 from voicenode.errors import ConflictError, ErrorCode, RequestError
 from voicenode.jobs import JobQueue, JobState
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture

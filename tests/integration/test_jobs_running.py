@@ -8,19 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.support import jobs as support
-from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions
 from tests.support.jobs import request, speak, spoken
+from tests.support.limits import LIMIT
 from voicenode.audio import PcmFormat
 from voicenode.errors import BusyError, ErrorCode
 from voicenode.jobs import Job, JobQueue, JobState, Write, speaker
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture
@@ -99,8 +94,8 @@ class TestOrder:
         options, rules = ToneOptions(char_seconds=0.002), {"segment_chars": 20}
         async with support.queue(tmp_path, options=options, rules=rules, sinks={"topic": topic}) as jobs:
             await jobs.submit(request("A chapter. " * 60, priority="batch", deliver="topic"), job_id="batch")
-            for job_id in ("first", "second"):
-                await jobs.submit(request("A live job. " * 8, deliver="topic"), job_id=job_id)
+            live = request("A live job. " * 8, deliver="topic")
+            await asyncio.gather(*(jobs.submit(live, job_id=job_id) for job_id in ("first", "second")))
             await asyncio.gather(*(jobs.wait(job_id) for job_id in ("first", "second")))
             await jobs.wait("batch")
         both_wait = heard[heard.index("second") : len(heard) - heard[::-1].index("first")]
@@ -121,10 +116,14 @@ class TestOrder:
 
     async def test_only_so_many_run_at_once(self, tmp_path: Path) -> None:
         async with support.queue(tmp_path, live_at_once=2) as jobs:
-            for name in "abc":
-                await jobs.submit(request("hang"), job_id=name)
+            with jobs.changes() as changes:
+                for name in "abc":
+                    await jobs.submit(request("hang"), job_id=name)
+                running = 0
+                while running < 2:
+                    running += (await anext(changes)).state is JobState.PROCESSING
             states = {job.id: job.state for job in await jobs.list()}
-        assert sorted(states.values()) == [JobState.PROCESSING, JobState.PROCESSING, JobState.QUEUED]
+        assert states == {"a": JobState.PROCESSING, "b": JobState.PROCESSING, "c": JobState.QUEUED}
 
     async def test_one_too_many_is_refused(self, tmp_path: Path) -> None:
         async with support.queue(tmp_path, max_queued=1) as jobs:
@@ -159,7 +158,8 @@ class TestTooLate:
 
     async def test_is_no_job_that_speaks(self, tmp_path: Path) -> None:
         async with support.queue(tmp_path, options=ToneOptions(char_seconds=0.01)) as jobs:
-            job = await speak(jobs, "still speaking then. " * 5, expires_s=0.5)
+            await speak(jobs, "the engine is loaded")
+            job = await speak(jobs, "still speaking then. " * 10, expires_s=1)
         assert job.state is JobState.COMPLETED
 
 
@@ -167,6 +167,6 @@ async def test_progress_follows_the_text(tmp_path: Path) -> None:
     async with support.queue(tmp_path) as jobs:
         text = "One sentence of many. " * 100 + "hang"
         await jobs.submit(request(text, priority="batch"), job_id="a")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             while not 0 < (await jobs.get("a")).progress < 100:  # noqa: ASYNC110 - progress is no event
                 await asyncio.sleep(0.01)

@@ -24,11 +24,6 @@ ENGLISH = "The light in the kitchen is on, and the language is good."
 
 
 @pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
-
-
-@pytest.fixture
 async def pool() -> AsyncIterator[EnginePool]:
     async with tone.pool(tone.spec(), tone.spec("tone2")) as pool:
         yield pool

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import tone
 from tests.support.mqtt import Peer, Running, node
 
 if TYPE_CHECKING:
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
-
-
-@pytest.fixture
-async def running(
-    mosquitto: Mosquitto,
-    tmp_path: Path,
-    tone_engine: None,  # noqa: ARG001 (order)
-) -> AsyncIterator[Running]:
-    async with node(mosquitto, tmp_path / "node") as running:
-        yield running
 
 
 @pytest.fixture
@@ -72,7 +56,7 @@ async def is_unharmed(peer: Peer, running: Running) -> None:
         ('{"text": "hi", "transaction": "#"}', "bad-request", "cannot stand in a topic"),
         ('{"text": "hi", "transaction": "a\\u0000"}', "bad-request", "cannot stand in a topic"),
         ('{"text": "hi", "transaction": ""}', "bad-request", "it is empty"),
-        ('{"text": "hi", "transaction": 7}', "bad-request", "transaction must be a string"),
+        ('{"text": "hi", "transaction": 7}', "bad-request", "transaction must be a string, not 7"),
         ('{"text": "hi", "voice": "nobody"}', "unknown-voice", "nobody"),
         ('{"text": "hi", "engine": "steam"}', "unknown-engine", "steam"),
         ('{"text": "hi", "deliver": "play"}', "bad-request", "not set up"),
@@ -88,7 +72,13 @@ async def test_a_wrong_request_is_answered_with_a_code(
     assert set(said) == {"status", "transaction", "data", "error", "code"}
     assert (said["status"], said["code"], said["data"]) == ("error", code, {})
     assert words in said["error"]
+    assert running.controls.errors == [code]
     await is_unharmed(peer, running)
+
+
+async def test_a_transaction_that_is_refused_comes_back(peer: Peer, running: Running) -> None:
+    said = await answer(peer, running, "voices", '{"transaction": "a/b"}')
+    assert (said["code"], said["transaction"]) == ("bad-request", "a/b")
 
 
 @pytest.mark.parametrize(

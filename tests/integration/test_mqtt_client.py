@@ -6,15 +6,16 @@ import asyncio
 import logging
 import os
 import resource
-import subprocess
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.certificates import certificates
+from tests.support.limits import LIMIT
 from tests.support.mosquitto import Mosquitto
-from tests.support.mqtt import LIMIT, RETRY, Peer, address, properties
+from tests.support.mqtt import RETRY, Peer, address, properties
 from tests.support.mqtt_proxy import Fate, Proxy
 from tests.support.ports import free_port
 from voicenode.transports.mqtt.client import Client
@@ -387,14 +388,3 @@ async def test_what_cannot_be_found_is_named(
 ) -> None:
     async with client(broker, wait=False):
         await until(lambda: any(words in each for each in caplog.messages))
-
-
-def certificates(folder: Path) -> None:
-    """An authority, and a certificate of it for localhost."""
-    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    authority = ["-subj", "/CN=ca", "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem"]
-    signed = ["-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key"]
-    server = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"]
-    for command in ([*new, *authority], [*new, *server, *signed, *files]):
-        subprocess.run(command, check=True, capture_output=True)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import ha_schema, tone
+from tests.support import ha_schema
+from tests.support.limits import LIMIT
 from tests.support.mosquitto import Mosquitto
-from tests.support.mqtt import LIMIT, Peer, Running, address, node
+from tests.support.mqtt import Peer, Running, address, node
 from voicenode.errors import VoiceServiceError
 from voicenode.transports.mqtt.discovery import Discovery
 from voicenode.transports.mqtt.removal import remove
@@ -29,11 +30,6 @@ pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 CONFIG = "homeassistant/device/voicenode_n1/config"
 BIRTH = "homeassistant/status"
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 def voice(name: str) -> Voice:

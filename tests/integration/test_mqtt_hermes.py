@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions, spell
+from tests.support.limits import LIMIT
 from tests.support.mosquitto import Mosquitto
-from tests.support.mqtt import LIMIT, Peer, Running, node
+from tests.support.mqtt import Peer, Running, node
 from voicenode.transports.mqtt.hermes import Hermes
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 SAY, ERROR, FINISHED = "hermes/tts/say", "hermes/error/tts", "hermes/tts/sayFinished"
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @asynccontextmanager
@@ -131,7 +126,7 @@ async def test_another_speaker_and_another_id_do_not_end_the_wait(peer: Peer) ->
 
 
 async def test_a_site_says_one_thing_after_the_other_in_their_order(peer: Peer) -> None:
-    texts = {"r1": LONG, "r2": "hi", "r3": "ho"}
+    texts = dict.fromkeys(("r1", "r2", "r3"), LONG)
     for request_id, text in texts.items():
         await peer.ask(SAY, text=text, siteId="kitchen", id=request_id)
     for request_id, text in texts.items():

@@ -8,32 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import tone
 from tests.support.engines.voicenode_tone import spell
-from tests.support.mqtt import Peer, Running, node, properties
+from tests.support.mqtt import Peer, Running, properties
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from tests.support.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
-
-
-@pytest.fixture
-async def running(
-    mosquitto: Mosquitto,
-    tmp_path: Path,
-    tone_engine: None,  # noqa: ARG001 (order)
-) -> AsyncIterator[Running]:
-    async with node(mosquitto, tmp_path / "node") as running:
-        yield running
 
 
 @pytest.fixture
@@ -242,7 +225,9 @@ async def test_settings_are_changed_and_told(peer: Peer, running: Running) -> No
 
 
 @pytest.mark.parametrize("request_name", ["clone", "delete_voice"])
-async def test_what_does_not_exist_yet_says_so(peer: Peer, running: Running, request_name: str) -> None:
+async def test_a_node_without_voices_to_clone_says_so(
+    peer: Peer, running: Running, request_name: str
+) -> None:
     answer = await ask(peer, running, request_name, name="bob", transaction="c1")
     assert (answer["status"], answer["code"], answer["transaction"]) == ("error", "unsupported", "c1")
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support import tone
+from tests.support.limits import LIMIT
 from tests.support.mosquitto import Mosquitto
-from tests.support.mqtt import LIMIT, Peer
+from tests.support.mqtt import Peer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -89,11 +90,12 @@ async def test_no_job_is_lost_while_the_broker_restarts_and_the_node_is_killed(
             peers(broker, "voicenode/n1/response/synthesize") as (publisher, listener),
             running(broker, tmp_path, "n1") as (node,),
         ):
-            events = random.sample(["restart"] * restarts + ["kill"] * kills, restarts + kills)
+            chance = random.Random(1)
+            events = chance.sample(["restart"] * restarts + ["kill"] * kills, restarts + kills)
             ends = [count * (number + 1) // len(events) for number in range(len(events))]
             for event, start, end in zip(events, [0, *ends], ends, strict=False):
                 publishing = asyncio.create_task(publish(publisher, "voicenode/n1", range(start, end)))
-                await asyncio.sleep(random.uniform(0, 0.2))
+                await asyncio.sleep(chance.uniform(0, 0.2))
                 if event == "restart":
                     await asyncio.to_thread(broker.restart)
                 else:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions, spell
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Peer, node, properties
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 TOPICS = {"state", "info", "voices", "status", "settings"}
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 async def kept(broker: Mosquitto) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions, spell
+from tests.support.limits import LIMIT
 from tests.support.nvml import FakeNvml
 from voicenode.engine import Segment
 from voicenode.errors import BusyError, EngineError, ErrorCode, RequestError, VoiceServiceError
@@ -19,11 +20,6 @@ from voicenode.workers.pool import EnginePool
 from voicenode.workers.turns import Turns
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         while not condition():  # noqa: ASYNC110 - the pool tells its state, not its changes
             await asyncio.sleep(0.005)
 
@@ -65,7 +61,7 @@ def pid(pool: EnginePool) -> int | None:
 
 async def ended(process_id: int) -> None:
     """Wait until a process is gone."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT):
         while _lives(process_id):  # noqa: ASYNC110 - the kernel offers no event for a stranger
             await asyncio.sleep(0.005)
 
@@ -153,7 +149,7 @@ async def test_a_process_ends_itself_after_an_error_of_cuda() -> None:
 
 
 async def test_a_silent_engine_is_ended_and_the_next_request_spoken() -> None:
-    async with tone.pool(tone.spec(silent_timeout=0.3)) as pool:
+    async with tone.pool(tone.spec(silent_timeout=1)) as pool:
         with pytest.raises(EngineError) as raised:
             await say(pool, "deaf")
         assert raised.value.code == ErrorCode.ENGINE_LOST
@@ -161,9 +157,9 @@ async def test_a_silent_engine_is_ended_and_the_next_request_spoken() -> None:
 
 
 async def test_an_engine_that_reports_progress_is_not_silent() -> None:
-    async with tone.pool(tone.spec(silent_timeout=0.3)) as pool, pool.hold("tone") as turns:
+    async with tone.pool(tone.spec(silent_timeout=1)) as pool, pool.hold("tone") as turns:
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.8):
+            async with asyncio.timeout(1.5):
                 await speak(turns, "progress")
 
 
@@ -318,7 +314,7 @@ async def test_more_than_allowed_do_not_wait() -> None:
 
 
 async def test_a_first_turn_is_not_waited_for_longer_than_allowed() -> None:
-    async with tone.pool(wait_timeout=0.1) as pool, pool.hold("tone") as turns:
+    async with tone.pool(wait_timeout=0.5) as pool, pool.hold("tone") as turns:
         async with aclosing(turns.synthesize(segment("first hang"))) as chunks:
             await anext(chunks)
             with pytest.raises(BusyError):
@@ -327,8 +323,8 @@ async def test_a_first_turn_is_not_waited_for_longer_than_allowed() -> None:
 
 
 async def test_a_slow_load_is_not_waiting() -> None:
-    slow = tone.spec(options=ToneOptions(load_seconds=0.5))
-    async with tone.pool(slow, wait_timeout=0.1) as pool:
+    slow = tone.spec(options=ToneOptions(load_seconds=1))
+    async with tone.pool(slow, wait_timeout=0.5) as pool:
         assert list(await asyncio.gather(say(pool, "a"), say(pool, "b"))) == ["a", "b"]
 
 
@@ -390,6 +386,17 @@ async def test_an_engine_that_needs_more_than_all_may_take_is_not_started() -> N
         (state,) = pool.states()
         assert (state.state, state.starts) == ("unloaded", 0)
         assert "set it to more" in (state.error or "")
+
+
+async def test_an_engine_that_needs_no_memory_waits_for_none() -> None:
+    async with tone.pool(tone.spec("tone2"), tone.spec("tone3"), tone.spec(), memory=150) as pool:
+        async with pool.hold("tone2") as turns, aclosing(turns.synthesize(segment("wait hang"))) as chunks:
+            await anext(chunks)
+            waiting = asyncio.create_task(say(pool, "other", "tone3"))
+            await until(lambda: pool.states()[1].state == "loading")
+            assert await say(pool, "at once") == "at once"
+            assert not waiting.done()
+        assert await waiting == "other"
 
 
 async def test_what_waits_for_memory_too_long_is_busy() -> None:

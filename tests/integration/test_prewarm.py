@@ -17,6 +17,7 @@ import pytest
 
 from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneOptions, spell
+from tests.support.limits import LIMIT
 from voicenode.engine import Segment
 from voicenode.errors import EngineError, ErrorCode
 from voicenode.workers import prewarm
@@ -25,11 +26,6 @@ from voicenode.workers.process import EngineSpec
 from voicenode.workers.turns import Turns
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @asynccontextmanager
@@ -53,7 +49,7 @@ def engine(pool: EnginePool) -> psutil.Process:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(LIMIT):
         while not condition():  # noqa: ASYNC110 - the pool tells its state, not its changes
             await asyncio.sleep(0.005)
 
@@ -204,4 +200,4 @@ def test_the_end_of_the_daemon_ends_a_fork_server_that_still_imports(tmp_path: P
         process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": path}
         )
-    assert process.wait(10) == 0
+    assert process.wait(LIMIT) == 0

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
 
 @pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
-
-
-@pytest.fixture
 async def pool() -> AsyncIterator[EnginePool]:
     async with tone.pool(tone.spec(options=ToneOptions(chunk_chars=4))) as pool:
         yield pool

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.limits import LIMIT
 from voicenode.errors import SetupError, StoreError
 from voicenode.quality import QualityProfiles
 from voicenode.quality import profiles as module
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("heartbeat")
 
 TYPES: dict[str, type[Any]] = {"xtts": XttsParameters}
-LIMIT = 20.0
-"""Seconds, on a busy machine."""
 
 
 class Node:

@@ -1,6 +1,7 @@
 """The path and the pool tell what they did."""
 
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.support import speech, tone
 from tests.support.engines.voicenode_tone import ToneOptions
+from voicenode import report as reporting
 from voicenode.errors import EngineError, RequestError
 from voicenode.processor import VoiceProcessor
 from voicenode.report import SpokenReport
@@ -16,11 +18,6 @@ from voicenode.workers.pool import EnginePool
 from voicenode.workers.slot import EngineState
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
-
-
-@pytest.fixture
-def tone_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", tone.python_path())
 
 
 @pytest.fixture
@@ -43,7 +40,7 @@ def processor(pool: EnginePool, reports: list[SpokenReport]) -> VoiceProcessor:
 
 async def speak(processor: VoiceProcessor, text: str, voice: str | None = None) -> float:
     """Seconds of sound."""
-    async with processor.speak(SynthesisRequest(text=text, voice=voice, door="test")) as spoken:
+    async with processor.speak(SynthesisRequest(text=text, voice=voice, door="test", peer="me")) as spoken:
         return spoken.format.seconds(sum([len(chunk) async for chunk in spoken]))
 
 
@@ -55,13 +52,13 @@ async def test_a_spoken_request_is_reported_once(
     processor: VoiceProcessor, reports: list[SpokenReport]
 ) -> None:
     seconds = await speak(processor, "Good morning. The coffee is ready.")
-    (report,) = reports
-    assert (report.door, report.engine, report.voice) == ("test", "tone", "tone-plain")
-    assert (report.outcome, report.audio_seconds) == ("ok", seconds)
-    assert report.characters == len("Good morning." + "The coffee is ready.")
-    assert report.ttfa is not None
-    assert 0 < report.engine_seconds <= report.wall_seconds
-    assert 0 < report.ttfa <= report.wall_seconds
+    (told,) = reports
+    assert (told.door, told.engine, told.voice) == ("test", "tone", "tone-plain")
+    assert (told.outcome, told.audio_seconds) == ("ok", seconds)
+    assert told.characters == len("Good morning." + "The coffee is ready.")
+    assert told.ttfa is not None
+    assert 0 < told.engine_seconds <= told.wall_seconds
+    assert 0 < told.ttfa <= told.wall_seconds
 
 
 @pytest.mark.parametrize(
@@ -120,3 +117,23 @@ async def test_an_engine_that_cannot_be_loaded_says_why_in_its_state() -> None:
             await speak(speech.processor(pool), "hi")
         assert "no weights" in str(state(pool).error)
         assert state(pool).starts == 0
+
+
+async def test_one_line_in_the_log_for_a_request_and_never_its_text(
+    processor: VoiceProcessor, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    processor.observers.append(reporting.log)
+    await speak(processor, "My secret.")
+    with pytest.raises(RequestError):
+        await speak(processor, "My secret.", "nobody")
+    spoken, refused = (each.getMessage() for each in caplog.records if each.name == "voicenode.report")
+    number = r"[\d.]+"
+    assert re.fullmatch(
+        f"test me: voice tone-plain of tone, 10 characters, first audio after {number} ms, "
+        f"{number} s of audio in {number} s, RTF {number}: ok",
+        spoken,
+    )
+    assert refused.startswith("test me: voice - of -, 0 characters, no audio, ")
+    assert ": unknown-voice (" in refused
+    assert "secret" not in caplog.text

@@ -45,7 +45,7 @@ async def test_a_client_that_stops_in_the_midst_of_a_message_is_closed_quietly()
 
 
 async def test_a_client_that_never_ends_its_text_is_closed() -> None:
-    async with serving(idle_timeout=0.05) as door, door.client() as client:
+    async with serving(idle_timeout=0.5) as door, door.client() as client:
         await client.say("synthesize-start")
         await client.say("synthesize-chunk", text="a")
         assert types(await client.hear_end()) == ["audio-start", "audio-chunk"]
@@ -53,7 +53,7 @@ async def test_a_client_that_never_ends_its_text_is_closed() -> None:
 
 
 async def test_a_client_that_is_waiting_for_its_answer_is_not_idle() -> None:
-    async with serving(idle_timeout=0.05) as door, door.client() as client, door.client() as other:
+    async with serving(idle_timeout=0.5) as door, door.client() as client, door.client() as other:
         await client.say("synthesize", text="?a")
         await door.processor.started.wait()
         assert await other.hear_end() == []  # more than the timeout has passed
@@ -70,6 +70,20 @@ async def test_a_listener_that_reads_nothing_is_cut_off_and_frees_the_engine() -
         assert door.processor.chunks * len(CHUNK) < MIB  # or real-time listeners would seem to read nothing
         await door.empty()
         await client.close()
+
+
+@pytest.mark.parametrize("turns_to_free", [0, 100])
+async def test_the_log_tells_that_a_listener_has_stalled(
+    caplog: pytest.LogCaptureFixture, turns_to_free: int
+) -> None:
+    caplog.set_level("INFO")
+    async with serving(stall_timeout=0.05) as door:
+        door.processor.turns_to_free = turns_to_free
+        client = await deaf(door)
+        await client.say("synthesize", text="~")
+        await door.empty()
+        await client.close()
+    assert sum("cut off: read nothing for 0.05 s" in message for message in caplog.messages) == 1
 
 
 async def test_a_listener_that_reads_slowly_hears_everything() -> None:

@@ -16,6 +16,7 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event, async_read_event, async_write_event
 from wyoming.ping import Ping
 
+from tests.support.ports import IPV6
 from tests.support.wyoming_door import CHUNK, FakeProcessor, audio, server, serving, types
 from voicenode.errors import ErrorCode, SetupError
 
@@ -44,10 +45,11 @@ async def refusal(*uris: str) -> str:
 
 async def test_no_host_is_every_address_of_both_families_on_one_port() -> None:
     async with serving("tcp://:0") as door:
-        assert {host for host, _ in door.server.addresses} == {"0.0.0.0", "::"}  # noqa: S104
+        hosts = {host for host, _ in door.server.addresses}
+        assert hosts == {"0.0.0.0", "::"} or not IPV6  # noqa: S104
         assert {port for _, port in door.server.addresses} == {door.port}
         assert await answers(f"tcp://127.0.0.1:{door.port}")
-        assert await answers(f"tcp://[::1]:{door.port}")
+        assert not IPV6 or await answers(f"tcp://[::1]:{door.port}")
 
 
 @pytest.mark.parametrize("broken", ["socket", "bind"])
@@ -79,6 +81,7 @@ class NoIpv6Address(socket.socket):
         super().bind(address)  # type: ignore[arg-type]
 
 
+@pytest.mark.skipif(not IPV6, reason="this machine has no IPv6")
 async def test_one_host_is_that_host_alone() -> None:
     async with serving("tcp://[::1]:0") as door:
         assert door.server.addresses == (("::1", door.port),)
@@ -128,7 +131,7 @@ async def test_a_port_in_use_is_one_clear_line_and_nothing_is_left_open(tmp_path
         ("unix:///tmp", "in use"),
         ("unix:///" + "x" * 200, "too long"),
         ("tcp://198.51.100.1:10200", "cannot assign"),
-        ("tcp://no-such-host.invalid:10200", "no"),
+        ("tcp://no-such-host.invalid:10200", "name"),
     ],
 )
 async def test_an_address_that_cannot_be_had_is_one_clear_line(uri: str, reason: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.wyoming_door import ENDLESS, FAIL, Client, serving
+from voicenode.transports.wyoming import outgoing
 from voicenode.transports.wyoming.connection import Connection
 
 if TYPE_CHECKING:
@@ -45,9 +46,12 @@ def reset(client: Client) -> None:
 
 @pytest.mark.parametrize("end", ["hangs up", "resets", "says nothing"])
 @pytest.mark.parametrize("words", ["", "a", ENDLESS, FAIL])
-async def test_a_connection_that_is_over_is_gone(words: str, end: str) -> None:
+async def test_a_connection_that_is_over_is_gone(
+    monkeypatch: pytest.MonkeyPatch, words: str, end: str
+) -> None:
+    monkeypatch.setattr(outgoing, "_LINGER", 0.1)
     before = alive()
-    async with serving(idle_timeout=0.1, stall_timeout=0.1) as door:
+    async with serving(idle_timeout=0.5, stall_timeout=0.1) as door:
         async with door.client() as client:
             await client.say("synthesize", text=words) if words else await client.say("ping")
             await client.hear()

@@ -212,20 +212,3 @@ async def listen(client: Client) -> None:
     with suppress(ConnectionError):
         while await client.reader.read(65_536):
             pass
-
-
-async def test_one_line_in_the_log_for_a_request_and_never_its_text(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    caplog.set_level("INFO")
-    async with serving() as door, door.client() as client:
-        await client.say("synthesize", text="secret")
-        await client.hear_until("audio-stop")
-        await client.is_answered()
-        host, port = client.writer.get_extra_info("sockname")
-        (line,) = [
-            record.getMessage() for record in caplog.records if "voice tone-plain" in record.getMessage()
-        ]
-        assert line.startswith(f"{host}:{port}: voice tone-plain, 6 characters, first audio after ")
-        assert line.endswith(": done")
-        assert "secret" not in caplog.text

@@ -196,8 +196,9 @@ def test_a_language_that_the_model_lacks_is_refused(engine: F5Engine) -> None:
     assert "it speaks en, zh, not de-DE" in str(error)
 
 
-def test_letters_that_the_model_lacks_are_refused(engine: F5Engine) -> None:
-    assert "letters" in str(refusal(engine, Segment("ሰላም ዓለም", "en", "en")))
+@pytest.mark.parametrize("text", ["ሰላም ዓለም", "Привет, как дела?", "สวัสดีครับ วันนี้"])
+def test_letters_of_other_languages_are_refused(engine: F5Engine, text: str) -> None:
+    assert "letters; it speaks en, zh" in str(refusal(engine, Segment(text, "en", "en")))
 
 
 def test_an_unknown_voice_is_refused_by_name(engine: F5Engine) -> None:
@@ -258,6 +259,15 @@ def test_a_full_gpu_is_told_so_that_the_process_can_end(
 def test_a_gpu_that_is_not_there_is_told_with_the_reason(folder: Path) -> None:
     with pytest.raises(EngineError, match=r"'cuda:3' cannot be used \(.+\); set `device` to auto or cpu"):
         create(folder, device="cuda:3")
+
+
+def test_a_driver_that_is_too_old_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).")
+
+    monkeypatch.setattr(torch.cuda, "init", refuse)
+    with pytest.raises(EngineError, match=r"'cuda' cannot be used \(The NVIDIA driver .* is too old"):
+        create(folder, device="cuda")
 
 
 def test_a_device_of_another_name_is_a_bad_setting() -> None:

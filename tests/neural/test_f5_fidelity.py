@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from voicenode_f5.model import Model
 
-pytestmark = [pytest.mark.neural, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.neural
 
 MODELS = ["F5TTS_v1_Base", "F5TTS_Base", "E2TTS_Base"]
 ENGLISH = "Some call me nature, others call me mother nature. "

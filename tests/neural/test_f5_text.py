@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from voicenode_f5.text import Vocabulary, batches, size, tokens
+from voicenode_f5.text import Vocabulary, batches, foreign, size, tokens
 
 pytestmark = pytest.mark.neural
 
@@ -20,6 +20,22 @@ def test_a_batch_ends_where_a_clause_does_else_a_word_else_anywhere() -> None:
     assert batches("One two, three four five", 16) == ["One two,", "three four five"]
     assert batches("one two three four", 10) == ["one two", "three four"]
     assert batches("你好世界，再见。", 16) == ["你好世界，", "再见。"]  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("text", "languages", "share"),
+    [
+        ("Hello, 你好!", ("en", "zh-CN"), 0.0),
+        ("Привет", ("en", "zh"), 1.0),
+        ("Say Привет", ("en", "zh"), 6 / 9),
+        ("Привет", ("ru",), 0.0),
+        ("12.5", ("en",), 0.0),
+    ],
+)
+def test_letters_that_no_language_of_a_published_model_has_are_foreign(
+    text: str, languages: tuple[str, ...], share: float
+) -> None:
+    assert foreign(text, languages) == pytest.approx(share)
 
 
 def test_ten_thousand_characters_without_a_space_are_cut_too() -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.support import f5_checkpoints
 from voicenode.engine import EngineError, ErrorCode, Segment
+from voicenode.models import MODELS
 from voicenode_f5 import F5Engine, F5Options
 
 if TYPE_CHECKING:
@@ -104,6 +105,12 @@ def test_a_missing_file_is_named_and_what_to_do(folder: Path, file: str, told: s
 
 def test_without_any_download_the_folder_is_named(tmp_path: Path) -> None:
     assert str(tmp_path / "nothing" / MODEL) in error(tmp_path / "nothing")
+
+
+def test_every_model_that_can_be_downloaded_is_named_as_the_command_knows_it(tmp_path: Path) -> None:
+    for model in (model for model in MODELS.values() if model.engine == "f5"):
+        told = error(tmp_path, **model.options)
+        assert told.endswith(f"`voicenode models download {model.name}`")
 
 
 def test_the_weights_of_another_network_are_told_from_damaged_ones(folder: Path) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.command import LIMIT, CommandLine
+from tests.support.command import CommandLine
+from tests.support.limits import LIMIT
 from voicenode.models import MODELS, LocalModel, checksum
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from voicenode.models.catalogue import ModelName
 
-pytestmark = [pytest.mark.neural, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.neural
 
 LIMIT = 120.0
 """Seconds in which the heavy libraries are imported on a busy machine."""

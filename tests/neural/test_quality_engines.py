@@ -21,7 +21,7 @@ from voicenode_xtts import XttsEngine, XttsOptions, XttsParameters
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-pytestmark = [pytest.mark.neural, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.neural
 
 PROFILES = QualityProfiles({"xtts": XttsParameters, "f5": F5Parameters})
 ENGLISH = "The quick brown fox jumps over the lazy dog."

@@ -57,6 +57,13 @@ def test_a_sentence_in_each_language_is_encoded_as_upstream_does(
     assert tokens.count(unknown) <= 0.1 * len(tokens)
 
 
+@pytest.mark.parametrize("text", ["สวัสดีครับ วันนี้อากาศดี", "שלום לכולם, בוקר טוב"])
+def test_a_text_whose_letters_the_model_has_never_seen_is_refused(tokenizer: Tokenizer, text: str) -> None:
+    with pytest.raises(RequestError, match="most of its letters are unknown to the model; it speaks en, es"):
+        tokenizer.encode(text, "en")
+    assert tokenizer.encode(f"They say {text[:3]} here.", "en")
+
+
 def test_numbers_and_abbreviations_are_written_out(tokenizer: Tokenizer, vocabulary: Path) -> None:
     reference = VoiceBpeTokenizer(vocabulary)
     decoded = reference.decode(tokenizer.encode(SENTENCES["en"], "en"))
@@ -104,7 +111,7 @@ def test_a_language_that_the_model_lacks_is_refused() -> None:
 def test_a_damaged_vocabulary_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "vocab.json"
     path.write_text(content)
-    with pytest.raises(EngineError, match=r"vocab\.json is no vocabulary of XTTS v2"):
+    with pytest.raises(EngineError, match=r"vocab\.json is no vocabulary of XTTS v2: .*; copy your own"):
         Tokenizer(path, longest=402)
 
 

@@ -9,12 +9,11 @@ from asyncio.subprocess import PIPE
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.support.limits import LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-LIMIT = 30.0
-"""Seconds that a command may take on a busy machine."""
 
 
 @dataclass(frozen=True)

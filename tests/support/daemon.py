@@ -21,6 +21,7 @@ from wyoming.audio import AudioChunk
 from wyoming.client import AsyncClient
 from wyoming.tts import Synthesize, SynthesizeVoice
 
+from tests.support.limits import LIMIT
 from tests.support.tone import python_path
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     from wyoming.event import Event
 
-LIMIT = 30.0
-"""Seconds within which a daemon on a busy machine says or does what it is waited for."""
 
 COMPLAINTS = re.compile(
     "Traceback|never retrieved|nobody foresaw|was destroyed|Exception (ignored|in callback)|never awaited"
@@ -162,12 +161,16 @@ def daemon(
 ) -> Iterator[Daemon]:
     """A daemon with a home of its own, `settings` (document as in voicenode.yaml) and the tone engine.
 
+    It imports no engine's libraries ahead unless `settings` say so.
+
     With `pipes`, its stdin and stdout are the test's; else it has none. It may have ended when the block
     does; else it is ended. Its log must hold no complaint but those that the test expects.
     """
     home.mkdir(exist_ok=True)
     config = home / "voicenode.yaml"
-    config.write_text(json.dumps({"data_dir": str(home / "data"), **(settings or {})}))
+    given = settings or {}
+    pool = {"prewarm_imports": False, **given.get("pool", {})}  # costs seconds of two processors
+    config.write_text(json.dumps({"data_dir": str(home / "data"), **given, "pool": pool}))
     command = ["serve", "--config", str(config), "--uri", uri, *([] if mdns else ["--no-mdns"]), *arguments]
     process = subprocess.Popen(
         [sys.executable, "-m", "voicenode", *command],

@@ -9,12 +9,11 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
+from tests.support.limits import LIMIT
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_DEADLINE = 10.0
 
 
 class Mosquitto:
@@ -67,14 +66,14 @@ class Mosquitto:
         """End the broker in order (SIGTERM): what it persists is on disk afterwards."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(_DEADLINE)
+            self._process.wait(LIMIT)
             self._process = None
 
     def kill(self) -> None:
         """End the broker as a power cut would (SIGKILL)."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(_DEADLINE)
+            self._process.wait(LIMIT)
             self._process = None
 
     def restart(self) -> None:
@@ -111,7 +110,7 @@ def _program(name: str) -> str:
 
 
 def _wait_for_port(host: str, port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _DEADLINE
+    deadline = time.monotonic() + LIMIT
     while process.poll() is None and time.monotonic() < deadline:
         try:
             socket.create_connection((host, port), timeout=1).close()

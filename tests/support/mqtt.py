@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +18,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.support import jobs, speech
 from tests.support.engines.voicenode_tone import ToneOptions
+from tests.support.limits import LIMIT
 from voicenode.transports.mqtt import Broker, MqttTransport, Node
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from tests.support.mosquitto import Mosquitto
     from voicenode.jobs import JobQueue
 
-LIMIT = 30.0
-"""Seconds within which something on a busy machine happens that a test waits for."""
 
 RETRY = (0.05, 0.5)
 
@@ -175,6 +174,7 @@ class Controls:
     told: list[tuple[str, Any]]
     status: dict[str, Any]
     serves_audio: bool = True
+    errors: list[str] = field(default_factory=list)
 
     @classmethod
     def new(cls) -> Self:
@@ -192,6 +192,7 @@ class Controls:
             settings=lambda: dict(self.settings),
             change_settings=self._change,
             cancel_live=queue.cancel_live,
+            note_error=self.errors.append,
             url_of=lambda name: f"http://node/audio/{name}" if self.serves_audio else None,
         )
 

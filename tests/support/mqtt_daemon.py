@@ -29,6 +29,7 @@ class MqttNode:
         mqtt: further settings of MQTT.
         data_dir: elsewhere than below `home`.
         log_level: `debug` for what is said again and again.
+        settings: all others.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class MqttNode:
         mqtt: Mapping[str, Any] | None = None,
         data_dir: Path | None = None,
         log_level: str = "info",
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.base = f"voicenode/{node_id}"
         self._home = home
@@ -54,6 +56,7 @@ class MqttNode:
             "mqtt": {"host": broker.host, "port": broker.port, **(mqtt or {})},
             "http": {"host": "127.0.0.1", "port": free_port()},  # in the addresses of audio, after a kill too
             "engines": {"tone": dict(tone or {})},
+            **(settings or {}),
         }
         self._node_id = node_id
         self._life = ExitStack()

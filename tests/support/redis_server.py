@@ -9,12 +9,11 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
+from tests.support.limits import LIMIT
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_DEADLINE = 10.0
 
 
 class RedisServer:
@@ -46,7 +45,9 @@ class RedisServer:
         self.stop()
 
     def start(self) -> None:
-        """Start the server and return when it answers."""
+        """Start the server, unless it runs, and return when it answers."""
+        if self._process is not None:
+            return
         own = ["--bind", self.host, "--port", str(self.port), "--dir", str(self.folder), "--save", ""]
         kept = ["--appendonly", "yes", "--appendfsync", "always"]
         with (self.folder / "redis.log").open("ab") as log:
@@ -72,7 +73,7 @@ class RedisServer:
     def command(self, *words: str) -> bytes:
         """The answer to a command, as it stands on the wire."""
         packed = b"".join(b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words)
-        with socket.create_connection((self.host, self.port), timeout=_DEADLINE) as connection:
+        with socket.create_connection((self.host, self.port), timeout=LIMIT) as connection:
             connection.sendall(b"*%d\r\n%s" % (len(words), packed))
             return connection.recv(65536)
 
@@ -83,17 +84,18 @@ class RedisServer:
     def _end(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(_DEADLINE)
+            self._process.wait(LIMIT)
             self._process = None
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + _DEADLINE
+        deadline = time.monotonic() + LIMIT
         while self._process and self._process.poll() is None and time.monotonic() < deadline:
             try:
                 if not self.command("PING").startswith(b"-LOADING"):
                     return
             except OSError:
                 time.sleep(0.01)  # polling is all that a stock server offers
+        self.stop()
         raise AssertionError(f"redis-server does not answer on port {self.port}; see {self.folder}/redis.log")
 
 

@@ -41,7 +41,7 @@ def crash(url: str, kills: int) -> None:
     """Kill a writer at random moments; after each, every document must be whole or absent."""
     for _ in range(kills):
         read, write = os.pipe()
-        writer = _fork(lambda write=write: _write(url, write))  # type: ignore[misc]
+        writer = fork(lambda write=write: _write(url, write))  # type: ignore[misc]
         os.close(write)
         with os.fdopen(read, "rb") as acknowledged:
             first = acknowledged.readline()
@@ -49,14 +49,14 @@ def crash(url: str, kills: int) -> None:
             os.kill(writer, signal.SIGKILL)
             os.waitpid(writer, 0)
             last = int([first, *acknowledged][-1])
-        _succeed(_fork(lambda last=last: _check(url, last)))  # type: ignore[misc]
+        succeed(fork(lambda last=last: _check(url, last)))  # type: ignore[misc]
 
 
 def race(url: str, writers: int) -> None:
     """Let processes write one document from the same revision; print how many of them won."""
-    _succeed(_fork(lambda: _found(url)))
+    succeed(fork(lambda: _found(url)))
     read, start = os.pipe()
-    racers = [_fork(lambda: _compete(url, read, start)) for _ in range(writers)]
+    racers = [fork(lambda: _compete(url, read, start)) for _ in range(writers)]
     os.close(start)
     statuses = [os.waitpid(racer, 0)[1] for racer in racers]
     print(statuses.count(0), statuses.count(_LOST << 8))  # noqa: T201 - how a program answers
@@ -109,7 +109,7 @@ async def _compete(url: str, read: int, start: int) -> int:
     return 0
 
 
-def _fork(program: Callable[[], Coroutine[None, None, int]]) -> int:
+def fork(program: Callable[[], Coroutine[None, None, int]]) -> int:
     child = os.fork()
     if child == 0:
         status = 1
@@ -120,7 +120,7 @@ def _fork(program: Callable[[], Coroutine[None, None, int]]) -> int:
     return child
 
 
-def _succeed(child: int) -> None:
+def succeed(child: int) -> None:
     assert os.waitpid(child, 0)[1] == 0
 
 

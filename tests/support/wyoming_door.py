@@ -54,6 +54,8 @@ class FakeProcessor:
         self.started = asyncio.Event()
         self.freed = asyncio.Event()
         self.gate = asyncio.Event()
+        self.turns_to_free = 0
+        """Of the event loop, until the engine of a listener who leaves is free."""
 
     @asynccontextmanager
     async def speak(self, request: SynthesisRequest) -> AsyncIterator[Speech]:
@@ -66,6 +68,8 @@ class FakeProcessor:
         finally:
             await chunks.aclose()
             self.listeners -= 1
+            for _ in range(self.turns_to_free):
+                await asyncio.sleep(0)
             self.freed.set()
 
     async def _chunks(self, request: SynthesisRequest) -> AsyncGenerator[bytes, None]:

@@ -16,7 +16,7 @@ from tests.support.documents import DOCUMENTS, ROOT, anchors, blocks, links, tab
 from voicenode import framing, parts
 from voicenode.errors import ErrorCode
 from voicenode.settings import Settings, load
-from voicenode.transports.wyoming import answers, connection
+from voicenode.transports.wyoming import answers, connection, voices
 from voicenode.workers.registry import engine_class
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ CONSTANTS = {
     "the data of a message": framing.MAX_DATA,
     "the payload of a message, which is skipped": connection._MAX_PAYLOAD,
     "requests of one connection that wait": answers._MAX_WAITING,
+    "the recordings of a voice": voices.MAX_PAYLOAD,
+    "recordings of all connections that are being sent or cloned": voices.UPLOADS,
 }
 PROGRAMS = {"select-program"}
 """What a node with one program skips like any unknown message."""
@@ -128,7 +130,7 @@ def test_the_licence_of_every_engine_is_in_the_readme() -> None:
 
 
 def test_every_message_to_the_node_is_in_the_protocol() -> None:
-    assert {row[0] for row in table(PROTOCOL, "To the node")} == answered() | PROGRAMS
+    assert {row[0] for row in table(PROTOCOL, "To the node")} == answered() | voices.MESSAGES | PROGRAMS
 
 
 def test_every_message_from_the_node_is_in_the_protocol() -> None:

@@ -15,8 +15,10 @@ import pytest
 
 from tests.support.mosquitto import Mosquitto
 from tests.support.ports import free_port
+from tests.support.redis_server import RedisServer
 from voicenode import gpu
 from voicenode.doctor import examine, machine, network, storage
+from voicenode.doctor.redis import redis
 from voicenode.doctor.row import Row, State, wrong_as_said
 from voicenode.errors import ErrorCode, SetupError
 from voicenode.settings.loading import LoadedSettings, load
@@ -118,6 +120,36 @@ async def test_damage_in_the_store_is_told(loaded: Loader, tmp_path: Path) -> No
 async def test_nothing_comes_into_being_where_nothing_is_kept(loaded: Loader, tmp_path: Path) -> None:
     assert one(await storage.store(await asyncio.to_thread(loaded))).state is State.OK
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "found", "advice"),
+    [
+        ("", State.OK, "AOF, noeviction", ""),
+        ("--appendonly no", State.WRONG, "no persistence", "set `appendonly yes`"),
+        ("--appendonly no --save 3600 1", State.OK, "snapshots", ""),
+        ("--maxmemory-policy allkeys-lru", State.OK, "allkeys-lru", ""),
+        ("--maxmemory-policy allkeys-lru --maxmemory 1gb", State.WRONG, "allkeys-lru", "may drop voices"),
+    ],
+)
+async def test_a_redis_that_may_lose_voices_is_told(
+    tmp_path: Path, settings: str, state: State, found: str, advice: str
+) -> None:
+    with RedisServer(tmp_path / "redis", *settings.split()) as server:
+        environ = {"HOME": str(tmp_path), "REDIS_URL": server.url}
+        (row,) = await redis(await asyncio.to_thread(load, None, {}, environ, {}))
+    assert row.state is state
+    assert found in row.found
+    assert row.found.startswith(f"{server.url}/0: Redis ")
+    assert advice in row.advice
+
+
+async def test_a_redis_that_is_not_there_is_told(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "REDIS_URL": f"redis://:hidden@127.0.0.1:{free_port()}"}
+    (row,) = await redis(await asyncio.to_thread(load, None, {}, environ, {}))
+    assert row.state is State.WRONG
+    assert "cannot be reached" in row.found
+    assert "hidden" not in repr(row)
 
 
 def test_a_download_that_was_interrupted_is_told(loaded: Loader, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def test_every_key_is_understood() -> None:
         "deliver": "topic",
         "priority": "batch",
         "expires_s": 30,
+        "keep_alive": 0,
     }
     assert JobRequest.of(data).model_dump(mode="json") == data
 
@@ -62,6 +63,8 @@ def test_every_key_is_understood() -> None:
         ({"deliver": "mail"}, "deliver should be 'url', 'inline', 'topic' or 'play', not 'mail'"),
         ({"priority": "high"}, "priority should be 'live' or 'batch', not 'high'"),
         ({"expires_s": 0}, "expires_s should be greater than 0, not 0"),
+        ({"keep_alive": -2}, "keep_alive should be"),
+        ({"keep_alive": "ever"}, "keep_alive should be"),
         ({"deliver": "play", "format": "mp3"}, "format 'mp3' cannot be played by the node; leave it out"),
     ],
     ids=str,

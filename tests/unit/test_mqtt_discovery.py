@@ -28,6 +28,7 @@ STATUS = {
     "last_ttfa_ms": None,
     "last_rtf": None,
     "last_error": None,
+    "last_error_at": None,
 }
 EVERYTHING: dict[str, Any] = {
     "voices": ["tone-plain", "tone-deutsch"],
@@ -76,6 +77,8 @@ def test_a_quality_can_be_chosen_only_where_there_is_one() -> None:
     ("key", "values", "state"),
     [
         ("default_voice", {}, "tone-plain"),
+        ("default_quality", {}, "good"),
+        ("default_quality", {"default_quality": None}, "as configured"),
         ("idle_timeout", {"idle_timeout_s": -1}, "-1"),
         ("low_vram", {}, "ON"),
         ("low_vram", {"low_vram": False}, "OFF"),
@@ -99,6 +102,12 @@ def test_the_state_of_an_entity_is_read_from_the_nodes_topics(
     assert render(component["val_tpl"], value_json={**topics[component["stat_t"]], **values}) == state
 
 
+def test_an_error_has_its_time_as_an_attribute() -> None:
+    sensor, status = shown()["error"], {**STATUS, "last_error_at": "2026-11-22T10:00:00+00:00"}
+    assert sensor["json_attr_t"] == TOPICS.status
+    assert json.loads(render(sensor["json_attr_tpl"], value_json=status)) == {"at": status["last_error_at"]}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "request_name", "asked"),
     [
@@ -106,6 +115,7 @@ def test_the_state_of_an_entity_is_read_from_the_nodes_topics(
         ("text", "{}", "synthesize", {"text": "{}"}),
         ("default_voice", "tone-deutsch", "settings", {"default_voice": "tone-deutsch"}),
         ("default_quality", "fast", "settings", {"default_quality": "fast"}),
+        ("default_quality", "as configured", "settings", {"default_quality": None}),
         ("idle_timeout", 60, "settings", {"idle_timeout_s": 60}),
         ("low_vram", "ON", "settings", {"low_vram": True}),
         ("low_vram", "OFF", "settings", {"low_vram": False}),

@@ -3,7 +3,14 @@ import json
 import pytest
 
 from voicenode.errors import ErrorCode, RequestError
-from voicenode.transports.mqtt.messages import Answer, Reply, check_keys, parse, take_transaction
+from voicenode.transports.mqtt.messages import (
+    Answer,
+    Reply,
+    check_keys,
+    parse,
+    repeatable_transaction,
+    take_transaction,
+)
 from voicenode.transports.mqtt.packets import Message
 
 
@@ -60,6 +67,19 @@ def test_a_transaction_is_taken_out() -> None:
 def test_a_transaction_that_cannot_stand_in_a_topic_is_refused(transaction: object) -> None:
     with pytest.raises(RequestError):
         take_transaction({"transaction": transaction})
+
+
+@pytest.mark.parametrize(
+    ("sent", "repeated"),
+    [
+        *((word, word) for word in ("t", "", "a/b", "#")),
+        *((each, None) for each in (None, 5, "a\n", "t" * 201)),
+    ],
+)
+def test_a_transaction_that_is_refused_is_repeated_where_it_can_be_read(
+    sent: object, repeated: object
+) -> None:
+    assert repeatable_transaction({"transaction": sent}) == repeated
 
 
 def test_wrong_keys_are_named_all_at_once() -> None:

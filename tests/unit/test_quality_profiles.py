@@ -287,3 +287,21 @@ async def test_the_profile_of_another_nodes_engine_is_left_alone(
     assert caplog.records == []
     await profiles.delete(store, "theirs")
     assert await store.list("quality") == []
+
+
+def test_the_preferred_profile_goes_before_the_configured_one_of_its_engine(
+    profiles: QualityProfiles,
+) -> None:
+    def spoken(engine: str, voice_default: str | None = None) -> str | None:
+        found = profiles.resolve(engine, None, voice_default)
+        return found.name if found else None
+
+    profiles.prefer("F5tts_Balanced")
+    assert (spoken("f5"), spoken("xtts")) == ("f5tts_balanced", None)
+    profiles.prefer("xtts_stable")
+    assert (spoken("f5"), spoken("xtts")) == ("f5tts_fast", "xtts_stable")
+    assert spoken("xtts", "xtts_balanced") == "xtts_balanced"
+    profiles.prefer(None)
+    assert (spoken("f5"), spoken("xtts")) == ("f5tts_fast", None)
+    with pytest.raises(RequestError, match="unknown quality profile 'calm'"):
+        profiles.prefer("calm")

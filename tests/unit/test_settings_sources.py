@@ -109,7 +109,7 @@ def test_text_in_the_environment_stays_text(file: Path) -> None:
     [
         ("VOICENODE_NAEM", "a", "naem: unknown key; did you mean VOICENODE_NAME?"),
         ("VOICENODE_WYOMING_URI", "a", "wyoming_uri: unknown key; did you mean VOICENODE_WYOMING__URI?"),
-        ("VOICENODE_LOG__ZEBRA", "a", "log.zebra: unknown key; known here: level"),
+        ("VOICENODE_LOG__ZEBRA", "a", "log.zebra: unknown key; known here: level, format, text"),
         ("VOICENODE_NAME__FIRST", "a", "name: expected text, got keys and values"),
         (
             "VOICENODE_ENGINES__XTTS__ENABLED",

@@ -69,6 +69,11 @@ def test_what_says_nothing_is_left_to_the_node(data: dict[str, Any]) -> None:
     assert request == messages.synthesis_request({}, "hello")
 
 
+def test_a_quality_profile_is_asked_for_beside_the_voice() -> None:
+    assert messages.synthesis_request({"quality": "calm"}, "").quality == "calm"
+    assert messages.synthesis_request({"quality": None}, "").quality is None
+
+
 def test_ssml_is_a_text_format() -> None:
     assert messages.synthesis_request({"text_format": "ssml"}, "").text_format == "ssml"
     assert messages.synthesis_request({"text_format": "text"}, "").text_format == "text"
@@ -84,6 +89,7 @@ def test_ssml_is_a_text_format() -> None:
         {"voice": {"language": {}}},
         {"text_format": "markdown"},
         {"text_format": 1},
+        {"quality": 1},
     ],
 )
 def test_a_wrong_shape_is_a_bad_request(data: dict[str, Any]) -> None:

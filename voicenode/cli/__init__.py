@@ -12,8 +12,9 @@ import typer
 
 from voicenode import __version__
 from voicenode.cli.check import check_config, health
+from voicenode.cli.clone import clone
 from voicenode.cli.doctor import doctor
-from voicenode.cli.lists import discover, voices
+from voicenode.cli.lists import discover
 from voicenode.cli.models import app as models
 from voicenode.cli.mqtt import app as mqtt
 from voicenode.cli.output import error as print_error
@@ -22,6 +23,8 @@ from voicenode.cli.quality import app as quality
 from voicenode.cli.say import say
 from voicenode.cli.serve import serve
 from voicenode.cli.service import app as service
+from voicenode.cli.store import app as store
+from voicenode.cli.voices import app as voices
 from voicenode.errors import ErrorCode, VoiceServiceError
 
 _USAGE = 2
@@ -39,9 +42,9 @@ _EXAMPLES: dict[Callable[..., None], tuple[tuple[str, str], ...]] = {
         ("voicenode say -v espeak-en-gb -o hello.wav Hello", "one voice, into a file"),
         ("fortune | voicenode say -", "what another program writes"),
     ),
-    voices: (
-        ("voicenode voices -l de", "only German ones"),
-        ("voicenode voices --json", "for a program"),
+    clone: (
+        ("voicenode clone Anna anna.wav", "a voice that can speak at once"),
+        ("voicenode clone Anna a.wav b.wav -t 'What is said in a' -l en", "for F5-TTS, too"),
     ),
     discover: (
         ("voicenode discover", "a table"),
@@ -77,8 +80,10 @@ app = typer.Typer(
 )
 for _command, _lines in _EXAMPLES.items():
     app.command(epilog=examples(*_lines))(_command)
+app.add_typer(voices, name="voices")
 app.add_typer(models, name="models")
 app.add_typer(quality, name="quality")
+app.add_typer(store, name="store")
 app.add_typer(mqtt, name="mqtt")
 app.add_typer(service, name="service")
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def voices(
+    context: typer.Context,
     language: Annotated[
         str | None,
         typer.Option("--language", "-l", metavar="TAG", help="Only this language, such as de or en-GB."),
@@ -30,7 +31,12 @@ def voices(
     for_program: JsonOption = False,
     node: NodeOption = None,
 ) -> None:
-    """List the voices of a node."""
+    """List the voices of a node.
+
+    The commands are for those that were cloned.
+    """
+    if context.invoked_subcommand is not None:
+        return
     info = asyncio.run(_describe(node))
     chosen = [
         voice

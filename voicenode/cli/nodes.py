@@ -42,6 +42,13 @@ NodeOption = Annotated[
     ),
 ]
 
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        "--token", envvar="VOICENODE_CLONING__TOKEN", help="What cloning.token of a node elsewhere is."
+    ),
+]
+
 
 async def find(uri: str | None) -> str:
     """The address of the node to talk to; `uri` if it is given.

@@ -47,6 +47,13 @@ def say(
         str | None,
         typer.Option("--language", "-l", metavar="TAG", help="The language, such as de or en-GB."),
     ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            "--quality", "-q", metavar="NAME", help="A quality profile; see 'voicenode quality list'."
+        ),
+    ] = None,
+    *,
     output: Annotated[
         str | None,
         typer.Option(
@@ -56,7 +63,6 @@ def say(
             help="Write a .wav, .flac, .mp3, .opus or .pcm file; - writes WAV to standard output.",
         ),
     ] = None,
-    *,
     play: Annotated[bool, typer.Option("--play", help="Play it here, as without --output.")] = False,
     ssml: Annotated[bool, typer.Option("--ssml", help="The text is SSML.")] = False,
     node: NodeOption = None,
@@ -87,7 +93,7 @@ def say(
     if typed:
         note("Type what to say; Ctrl-D ends it.")
     words = _stdin_pieces() if from_stdin else " ".join(text)
-    utterance = Utterance(words, voice, speaker, language, ssml=ssml)
+    utterance = Utterance(words, voice, speaker, language, quality, ssml=ssml)
     speaking = _inline_speech(utterance) if inline else _node_speech(utterance, node, timeout)
     seconds = asyncio.run(_deliver(speaking, sink, quiet=typed))
     if output not in {None, "-"}:
@@ -127,6 +133,7 @@ def _inline_speech(utterance: Utterance) -> AbstractAsyncContextManager[Speech]:
         voice=utterance.voice,
         speaker=utterance.speaker,
         language=utterance.language,
+        quality=utterance.quality,
     )
     return speak(load_settings(None), request)
 

@@ -48,5 +48,6 @@ def serve(
     )
     from voicenode import app, logs  # noqa: PLC0415 (only this command is the daemon)
 
-    logs.configure(loaded.settings.log.level)
+    log = loaded.settings.log
+    logs.configure(log.level, log.format, text=log.text)
     app.run(loaded)

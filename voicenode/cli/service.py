@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
 
 app = typer.Typer(
-    help="Let systemd run the node: the machine's for root, else your own.",
+    help="Let systemd run the node: root the machine's, others theirs.",
     epilog=examples(
         ("sudo voicenode service install", "for the machine, from boot on"),
         ("voicenode service install --dry-run", "what it would do"),

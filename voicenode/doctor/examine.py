@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from voicenode.doctor import machine, network, storage
 from voicenode.doctor.engines import engines
+from voicenode.doctor.redis import redis
 from voicenode.doctor.row import Row, absent, ok, wrong, wrong_as_said
 from voicenode.errors import VoiceServiceError
 from voicenode.settings.loading import load
@@ -35,6 +36,7 @@ OF_NODE: Mapping[str, Callable[[LoadedSettings], Rows | Awaitable[Rows]]] = {
     "data directory": storage.data_dir,
     "disk": storage.disk,
     "store": storage.store,
+    "Redis": redis,
     "GPU": machine.graphics,
     "models": storage.models,
     "engines": engines,

@@ -63,6 +63,8 @@ class JobOptions(BaseModel):
     priority: Literal["live", "batch"] = "live"
     expires_s: Annotated[float, Gt(0)] | None = None
     """Seconds from acceptance after which it is too late to begin speaking."""
+    keep_alive: Annotated[float, Ge(0)] | Literal[-1] | None = None
+    """Seconds that the engine stays loaded afterwards; -1: for ever, None: as the node's settings say."""
 
     @property
     def live(self) -> bool:

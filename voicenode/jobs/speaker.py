@@ -111,7 +111,9 @@ def _request(work: Work) -> SynthesisRequest:
         speed=options.speed,
         volume=options.volume,
         live=options.live,
+        keep_alive=options.keep_alive,
         door="jobs",
+        peer=work.job.id,
         max_chars=work.job.chars,  # what was accepted stays accepted
     )
 

@@ -44,6 +44,7 @@ class QualityProfiles:
     ) -> None:
         self._types = dict(parameters)
         self._defaults = dict(defaults or {})
+        self._preferred: str | None = None
         self._built_in = {each.name: each for each in BUILT_IN if each.engine in self._types}
         self._own: dict[str, QualityProfile] = {}
 
@@ -79,11 +80,23 @@ class QualityProfiles:
         """
         if requested:
             return self._requested(engine, requested)
-        for name in (voice_default, self._defaults.get(engine)):
+        for name in (voice_default, self._preferred, self._defaults.get(engine)):
             profile = self._get(name) if name else None
             if profile is not None and profile.engine == engine:
                 return profile
         return None
+
+    def configured(self, engine: str) -> str | None:
+        """The name of the profile that the settings have an engine speak in by default, if there is one."""
+        return self._defaults.get(engine)
+
+    def prefer(self, name: str | None) -> None:
+        """Let the engine of a profile speak in it by default; None for what is configured.
+
+        Raises:
+            RequestError: there is no such profile.
+        """
+        self._preferred = self.find(name).name if name else None
 
     def check_defaults(self) -> None:
         """Look whether there are the node's default profiles, once those of the store are loaded.

@@ -8,8 +8,8 @@ from voicenode import child
 from voicenode.errors import BusyError, ErrorCode, RequestError
 from voicenode.recordings.model import CheckedRecordings, Source
 
-_LIMIT = 120.0
-"""Seconds; five minutes of sound take about ten."""
+_LIMIT = 300.0
+"""Seconds; five minutes of sound take ten of a processor to itself, and this is the last in its queue."""
 
 
 async def check_apart(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import stat
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,6 @@ from voicenode.recordings.limits import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import BinaryIO
 
     from numpy.typing import NDArray
 
@@ -98,13 +98,14 @@ def read(source: Source) -> Sound:
         RequestError: it cannot be read, or its form will not do.
     """
     try:
-        with _opened(source) as stream, _decoder(source, stream) as file:
+        with _decoder(source) as file:
             _check_form(source, file)
             survey = _survey(source, file)
-            weights, warnings = _mix(source, survey)
-            file.seek(0)
+            warnings = _cut_off(source, file)
+        weights, more = _mix(source, survey)
+        with _decoder(source) as file:
             samples, clipping = _decode(file, survey, weights)
-            return Sound(samples, file.samplerate, file.channels, clipping, _cut_off(source, file) + warnings)
+            return Sound(samples, file.samplerate, file.channels, clipping, warnings + more)
     except soundfile.LibsndfileError as error:
         raise refused(source.name, f"it cannot be read as audio ({error.error_string}); {_KINDS}") from error
     except OSError as error:
@@ -126,20 +127,21 @@ def _size(source: Source) -> int:
     return status.st_size
 
 
-def _opened(source: Source) -> BinaryIO:
-    return io.BytesIO(source.audio) if isinstance(source.audio, bytes) else source.audio.open("rb")
-
-
-def _decoder(source: Source, stream: BinaryIO) -> soundfile.SoundFile:
+@contextmanager
+def _decoder(source: Source) -> Iterator[soundfile.SoundFile]:
     pcm = source.pcm
-    if pcm is None:
-        return soundfile.SoundFile(stream)
-    if pcm.width not in _SUBTYPES:
+    if pcm is not None and pcm.width not in _SUBTYPES:
         raise refused(source.name, f"its samples have {pcm.width} bytes, and one to four are known")
-    return soundfile.SoundFile(
-        stream, samplerate=pcm.rate, channels=pcm.channels, format="RAW", subtype=_SUBTYPES[pcm.width],
-        endian="LITTLE",
-    )  # fmt: skip
+    bare = {
+        "samplerate": pcm.rate, "channels": pcm.channels, "format": "RAW", "subtype": _SUBTYPES[pcm.width],
+        "endian": "LITTLE",
+    } if pcm else {}  # fmt: skip
+    with ExitStack() as stack:
+        audio = source.audio
+        stream = io.BytesIO(audio) if isinstance(audio, bytes) else stack.enter_context(audio.open("rb"))
+        file = stack.enter_context(soundfile.SoundFile(stream, **bare))
+        file.seekable = lambda: False  # or it seeks after each block, after which an MP3 clicks
+        yield file
 
 
 def _check_form(source: Source, file: soundfile.SoundFile) -> None:

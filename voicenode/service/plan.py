@@ -19,6 +19,7 @@ _GPU = Path("/proc/driver/nvidia")
 """There where the kernel's driver for NVIDIA's cards is loaded."""
 _SETTINGS = """\
 # The settings of this node: docs/settings.md has all of them, and `voicenode check-config` checks them.
+settings_version: 1
 data_dir: {data}
 """
 

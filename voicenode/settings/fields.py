@@ -1,7 +1,7 @@
 """Types of settings that several sections share; each says what it expected when it refuses a value."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import urlsplit
@@ -43,6 +43,11 @@ def _is_listen_uri(uri: str) -> bool:
             return uri == "stdio://"
 
 
+def _is_service_uri(uri: str) -> bool:
+    parts = urlsplit(uri)
+    return parts.scheme == "tcp" and bool(parts.hostname) and parts.port is not None and not parts.path
+
+
 def _is_http_url(url: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and not (parts.query or parts.fragment)
@@ -81,6 +86,19 @@ LocalPath = Annotated[
 ]
 ListenUri = Annotated[str, _checked(_is_listen_uri, "tcp://HOST:PORT, tcp://:PORT, unix:///PATH or stdio://")]
 ListenUris = Annotated[tuple[ListenUri, ...], _checked(bool, "at least one")]
+NetworkOrLocal = Annotated[
+    str,
+    _checked(
+        lambda text: text == "local" or bool(ip_network(text)), "local, or a network such as 192.168.1.0/24"
+    ),
+]
+SpeechToText = Annotated[
+    str,
+    _checked(
+        lambda text: text in {"auto", "off"} or _is_service_uri(text),
+        "auto, off, or an address, tcp://HOST:PORT",
+    ),
+]
 HttpUrl = Annotated[str, _checked(_is_http_url, "http://HOST:PORT or https://HOST, with a path or without")]
 Port = Annotated[int, Ge(1), Le(65535)]
 Topic = Annotated[str, _checked(_is_topic, "a topic without wildcards, such as voicenode or home/voices")]

@@ -16,9 +16,11 @@ from voicenode.settings.fields import (
     ListenUris,
     LocalPath,
     Name,
+    NetworkOrLocal,
     Port,
     RedisUrl,
     Seconds,
+    SpeechToText,
     Topic,
 )
 
@@ -34,6 +36,10 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     """The least important messages that are logged: debug, info, warning or error."""
+    format: Literal["auto", "plain", "json"] = "auto"
+    """How: auto is coloured on a terminal and plain elsewhere; json is an object a line."""
+    text: bool = False
+    """Whether what is spoken is logged, too, sentence by sentence."""
 
 
 class WyomingSettings(Section):
@@ -186,6 +192,32 @@ class PoolSettings(Section):
     """Seconds of audio that are made ahead of a slow listener."""
 
 
+class VoiceSettings(Section):
+    """The voices that were cloned."""
+
+    advertised: Annotated[int, Ge(1)] = 500
+    """Cloned voices that clients see at most, pinned and last used ones first; all others speak, too."""
+    ttl: Annotated[float, Ge(60)] = 2592000
+    """Seconds without use until a voice expires that is not pinned."""
+
+
+class CloningSettings(Section):
+    """Who may clone voices, change them and delete them."""
+
+    allow: tuple[NetworkOrLocal, ...] = ("local",)
+    """Networks such as 192.168.1.0/24, and local for this machine and its subnets; empty for nobody."""
+    token: SecretStr | None = None
+    """Whoever sends this may, from anywhere, best written as `!secret NAME`; null for nobody."""
+    mqtt: Literal["off", "on", "token"] = "token"
+    """Over MQTT: off for nobody, on for whoever the broker lets, token for whoever sends the token."""
+    per_hour: Annotated[int, Ge(1)] = 60
+    """Recordings that are taken within an hour."""
+    speech_to_text: SpeechToText = "auto"
+    """Who hears words that nobody wrote down: tcp://HOST:PORT, auto for the first found by mDNS, or off."""
+    whisper: Name | None = "small"
+    """Model or folder for faster-whisper, where it is installed and nobody else listens; null for none."""
+
+
 class EngineSettings(Section):
     """What every engine has; the engine's own options stand beside these keys, and come out as `options`."""
 
@@ -220,6 +252,8 @@ class EngineSettings(Section):
 class Settings(Section):
     """All settings of a node."""
 
+    settings_version: Annotated[int, Ge(1), Le(1)] = 1
+    """The version of the layout of these settings; another one is written for another voicenode."""
     name: Name = "voicenode"
     """The name that Home Assistant shows."""
     data_dir: LocalPath = Path("/var/lib/voicenode")
@@ -230,6 +264,8 @@ class Settings(Section):
     """The engine whose voice speaks when no voice is named; null for that of default_voice."""
     default_quality: dict[Name, Name] = {}
     """The quality profile in which an engine speaks unless asked otherwise, such as xtts: xtts_stable."""
+    voice_quality: dict[Name, Name] = {}
+    """The quality profile in which a voice speaks unless asked otherwise, such as xtts-anna: xtts_stable."""
     language_voices: dict[Name, Name] = {}
     """The voice of a language where the text's language decides, such as de: espeak-de."""
     aliases: dict[Name, Name] = {}
@@ -245,6 +281,8 @@ class Settings(Section):
     speech: SpeechSettings = SpeechSettings()
     fallback: FallbackSettings = FallbackSettings()
     pool: PoolSettings = PoolSettings()
+    voices: VoiceSettings = VoiceSettings()
+    cloning: CloningSettings = CloningSettings()
     engines: dict[str, EngineSettings] = {}
     """The installed engines, each with its own options."""
     shutdown_timeout: Seconds = 10

@@ -221,7 +221,7 @@ class Collection:
         if not is_record(name):
             return []
         try:
-            record = load(self._directory / name)
+            record = load(f"{self._directory}/{name}")
         except (DamagedError, PermissionError) as error:
             return [str(error)]
         problems = [record.problem, *map(self._attachments.problem, record.attachments.values())]

@@ -34,14 +34,14 @@ class FileCache:
     """
 
     def __init__(self, directory: Path, limit: int) -> None:
-        self._directory = directory
+        self.directory = directory
         self._limit = limit
         self._whole: set[str] = set()
         """What this process has seen to be whole."""
 
     def open(self, digest: str, size: int) -> BinaryIO | None:
         """The copy of these contents; none where there is none."""
-        path = self._directory / digest
+        path = self.directory / digest
         try:
             file = path.open("rb")
         except FileNotFoundError:
@@ -66,8 +66,8 @@ class FileCache:
 
     def draft(self) -> BinaryIO:
         """A file to write contents to; `publish` or `abandon` follows."""
-        self._directory.mkdir(0o700, parents=True, exist_ok=True)
-        path = self._directory / f"{secrets.token_hex(8)}{_TEMPORARY}"
+        self.directory.mkdir(0o700, parents=True, exist_ok=True)
+        path = self.directory / f"{secrets.token_hex(8)}{_TEMPORARY}"
         return path.open("xb")
 
     def publish(self, draft: BinaryIO, digest: str, size: int) -> BinaryIO | None:
@@ -82,7 +82,7 @@ class FileCache:
         Path(draft.name).unlink(missing_ok=True)
 
     def _keep(self, draft: BinaryIO, digest: str) -> None:
-        Path(draft.name).replace(self._directory / digest)
+        Path(draft.name).replace(self.directory / digest)
         self._clean(digest)
 
     def _is_whole(self, digest: str, file: BufferedReader) -> bool:
@@ -106,7 +106,7 @@ class FileCache:
 
     def _from_last_used(self) -> list[tuple[Path, os.stat_result]]:
         found = []
-        for path in self._directory.iterdir():
+        for path in self.directory.iterdir():
             with suppress(FileNotFoundError):  # another process was quicker
                 found.append((path, path.stat()))
         return sorted(found, key=lambda each: each[1].st_mtime_ns, reverse=True)

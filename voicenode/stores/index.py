@@ -87,32 +87,33 @@ class Index:
         self._tell(self._records.pop(name, None), None)
 
     def _read(self, name: str) -> Record | None:
+        path = f"{self._directory}/{name}"
+        known = self._records.get(name)
         try:
-            stat = os.stat(f"{self._directory}/{name}")  # noqa: PTH116 - a Path costs more than the call
-            known = self._records.get(name)
-            if known and known.still_describes(stat):
+            if known and known.still_describes(os.stat(path)):  # noqa: PTH116 - a Path costs more than the call
                 return known
-            return self.remember(name, load(self._directory / name))
+            return self.remember(name, load(path))
         except FileNotFoundError:
             self.forget(name)
             return None
         except PermissionError as error:
-            return self.remember(name, unreadable(stat, f"{self._directory / name}: {error.strerror}"))
+            stat = (self._directory / name).stat()
+            return self.remember(name, unreadable(stat, f"{path}: {error.strerror}"))
         except DamagedError:
-            return self._set_aside(name, stat)
+            return self._set_aside(name)
 
-    def _set_aside(self, name: str, stat: os.stat_result) -> Record | None:
+    def _set_aside(self, name: str) -> Record | None:
         """Move a damaged file out of the way, where people find it."""
         path = self._directory / name
         aside = path.with_name(f"{name}.{secrets.token_hex(4)}{CORRUPT}")
         with self._lock.held():
             try:
-                return self.remember(name, load(path))  # another process may have written it anew
+                return self.remember(name, load(str(path)))  # another process may have written it anew
             except DamagedError as error:
                 try:
                     path.rename(aside)
                 except OSError:
-                    return self.remember(name, unreadable(stat, str(error)))
+                    return self.remember(name, unreadable(path.stat(), str(error)))
                 _LOGGER.error("%s; it was moved to %s", error, aside)  # noqa: TRY400 - the trace tells nothing
             except FileNotFoundError:
                 pass

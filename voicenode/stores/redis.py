@@ -6,8 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from voicenode.stores.file_cache import FileCache
+from voicenode.stores.names import file_name
 from voicenode.stores.redis_collection import Put, RedisCollection
 from voicenode.stores.redis_link import RedisLink
+from voicenode.stores.redis_snapshot import Snapshot
 from voicenode.stores.redis_space import Space, collections
 from voicenode.stores.store import Document, Store, is_collection
 
@@ -20,25 +22,31 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_WRITES = 8
+"""Those at once; the others have not begun, so that thousands take the event loop in small steps."""
+
 
 class RedisStore(Store):
     """One Redis, used by many nodes.
 
-    While it is lost, `get`, `list` and `open` give what this process knew and copied before, and all else
-    fails with the code `store-unavailable`. When Redis is back, watchers hear what they missed.
+    While it is lost, `get`, `list` and `open` give what was known and copied before, in a collection that is
+    watched by an earlier process too, and all else fails with the code `store-unavailable`. When Redis is
+    back, watchers hear what they missed.
 
     Args:
         address: where it is.
-        cache: a directory for copies of attached files, made where it does not exist.
-        cache_limit: bytes that these may take.
+        cache: a directory for what is known, and for copies of files; made where it does not exist.
+        cache_limit: bytes that the copies may take.
     """
 
     def __init__(self, address: RedisAddress, cache: Path, cache_limit: int) -> None:
         self._address = address
         self._link = RedisLink(address)
-        self._cache = FileCache(cache, cache_limit)
+        self._cache = FileCache(cache / "files", cache_limit)
+        self._snapshots = cache / "known"
         self._collections: dict[str, RedisCollection] = {}
         self._writing: set[asyncio.Task[Any]] = set()
+        self._slots = asyncio.Semaphore(_WRITES)
 
     async def get(self, collection: str, key: str) -> Document | None:
         return await self._collection(collection).get(key)
@@ -86,7 +94,8 @@ class RedisStore(Store):
             if not is_collection(name):
                 raise ValueError(f"not a name for a collection: {name!r}")
             space = Space(self._address.prefix, name)
-            self._collections[name] = RedisCollection(self._link, space, self._cache)
+            snapshot = Snapshot(self._snapshots / file_name(f"{name} {self._address}", 200))
+            self._collections[name] = RedisCollection(self._link, space, self._cache, snapshot)
         return self._collections[name]
 
     async def _all(self) -> Sequence[RedisCollection]:
@@ -97,7 +106,11 @@ class RedisStore(Store):
 
     async def _finish(self, write: Coroutine[Any, Any, Result]) -> Result:
         """Carry out a write to its end, even where its caller is cancelled."""
-        task = asyncio.create_task(write, name="write redis")
+        task = asyncio.create_task(self._in_turn(write), name="write redis")
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
         return await asyncio.shield(task)
+
+    async def _in_turn(self, write: Coroutine[Any, Any, Result]) -> Result:
+        async with self._slots:
+            return await write

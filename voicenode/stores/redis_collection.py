@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from voicenode.stores.file_cache import FileCache
     from voicenode.stores.redis_link import Commands, RedisLink
+    from voicenode.stores.redis_snapshot import Snapshot
 
 _TRIES = 100
 """Of a write that others overtake each time; each of them has succeeded meanwhile."""
@@ -54,11 +55,11 @@ class Put:
 class RedisCollection:
     """The documents of one collection; methods raise StoreError as those of the store do."""
 
-    def __init__(self, link: RedisLink, space: Space, cache: FileCache) -> None:
+    def __init__(self, link: RedisLink, space: Space, cache: FileCache, snapshot: Snapshot) -> None:
         self._link = link
         self._space = space
         self._files = RedisFiles(link, space, cache)
-        self._mirror = Mirror(link, space, self._changed)
+        self._mirror = Mirror(link, space, snapshot, self._changed)
         self._watchers: list[Watcher] = []
         self._follower: asyncio.Task[None] | None = None
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -145,6 +146,7 @@ class RedisCollection:
         if self._follower is not None:
             self._follower.cancel()
             await asyncio.wait([self._follower])
+            await self._mirror.save()
 
     async def _write(self, put: Put, staged: Mapping[str, StoredFile]) -> Document:
         record: RedisRecord | None = await self._expected(put.key, put.revision)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from redis import exceptions
@@ -16,7 +17,7 @@ from redis.backoff import NoBackoff
 from voicenode.errors import ErrorCode, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from voicenode.stores.redis_address import RedisAddress
 
@@ -66,7 +67,8 @@ class RedisLink:
         if time.monotonic() < self._rests_until:
             raise self._unavailable(what, "it was lost a moment ago")
         try:
-            result = await function(await self._connected())
+            with _heeding_cancellation():
+                result = await function(await self._connected())
         except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
             self._lost(error)
             raise self._unavailable(what, str(error)) from error
@@ -127,6 +129,18 @@ class RedisLink:
             return StoreError(ErrorCode.STORE_FULL, sentence)
         sentence = f"{what}: the store {self.address} answers {str(error)!r}; check the Redis"
         return StoreError(ErrorCode.STORE_FAILED, sentence)
+
+
+@contextmanager
+def _heeding_cancellation() -> Iterator[None]:
+    """A task that is cancelled meanwhile ends so; redis-py may make a lost connection of it, or go on."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 class _TlsConnection(Connection):

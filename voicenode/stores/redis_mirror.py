@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from voicenode.errors import ErrorCode, StoreError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from voicenode.stores.redis_link import Commands, RedisLink
+    from voicenode.stores.redis_snapshot import Snapshot
     from voicenode.stores.redis_space import Space
 
 _BATCH = 200
@@ -23,6 +25,7 @@ _MANY = 2000
 """Changes after which everything is read anew."""
 _BLOCK_SECONDS = ANSWER_SECONDS - 1
 """How long Redis keeps a question for news: less than it may take to answer."""
+_SAVE_SECONDS = 60.0
 _START = b"0-0"
 """Before every change."""
 
@@ -38,11 +41,18 @@ class Mirror:
     Args:
         link: leads to Redis.
         space: the collection.
+        snapshot: what an earlier process knew, and what a later one will.
         changed: told each key that was put or deleted, or may have been.
     """
 
-    def __init__(self, link: RedisLink, space: Space, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self, link: RedisLink, space: Space, snapshot: Snapshot, changed: Callable[[str], None]
+    ) -> None:
         self._link = link
+        self._snapshot = snapshot
+        self._changes_to_keep = False
+        self._save_after = 0.0
+        """The time before which nothing is kept, lest every use of a voice is."""
         self._space = space
         self._changed = changed
         self._records: dict[str, RedisRecord] = {}
@@ -67,28 +77,39 @@ class Mirror:
         """Look at what has changed.
 
         Raises:
-            StoreError: Redis cannot be asked, and it never could before.
+            StoreError: Redis cannot be asked, and never could before, in an earlier process either.
         """
-        what = f"{self._space.collection} cannot be listed"
         async with self._refreshing:
             try:
-                changes = await self._link.call(what, self._changes)
-                if changes is None:
-                    await self._link.call(what, self._load)
-                elif changes:
-                    await self._link.call(what, lambda redis: self._update(redis, changes))
+                await self._link.call(f"{self._space.collection} cannot be listed", self._refresh)
             except StoreError as error:
-                if not self._loaded or error.code is not ErrorCode.STORE_UNAVAILABLE:
+                if error.code is not ErrorCode.STORE_UNAVAILABLE or not await self._recall():
                     raise
 
     async def follow(self) -> None:
-        """Refresh at each change, for ever; what was missed while Redis was lost is told when it is back."""
+        """Refresh at each change until cancelled; what was missed while Redis was lost is told then."""
         while True:
             try:
                 await self._link.follow(f"{self._space.collection} cannot be followed", self._news)
             except StoreError:  # the link has told
                 await self._link.back()
             await self._refresh_quietly()
+            if self._changes_to_keep and time.monotonic() >= self._save_after:
+                await self.save()
+
+    async def save(self) -> None:
+        """Keep what is known for a start while Redis is lost."""
+        if self._changes_to_keep:
+            self._changes_to_keep = False
+            self._save_after = time.monotonic() + _SAVE_SECONDS
+            await asyncio.to_thread(self._snapshot.write, self.records)
+
+    async def _recall(self) -> bool:
+        """Whether something is known; else it is what an earlier process knew."""
+        if not self._loaded and (known := await asyncio.to_thread(self._snapshot.read)) is not None:
+            _log.warning("%s: what was known when this node ran before stands in", self._space.collection)
+            self._records, self._sorted, self._loaded = known, None, True
+        return self._loaded
 
     async def _refresh_quietly(self) -> None:
         try:
@@ -101,6 +122,13 @@ class Mirror:
         """Return at the next change, or after some seconds."""
         await redis.xread({self._space.log: self._known or _START}, block=int(_BLOCK_SECONDS * 1000))
 
+    async def _refresh(self, redis: Commands) -> None:
+        changes = await self._changes(redis)
+        if changes is None:
+            await self._load(redis)
+        elif changes:
+            await self._update(redis, changes)
+
     async def _changes(self, redis: Commands) -> dict[bytes, str] | None:
         """Change -> key of what has changed; none where everything must be read."""
         if not self._loaded or self._known is None:
@@ -111,40 +139,43 @@ class Mirror:
         return {change: decoded(fields[b"key"]) for change, fields in entries[1:]}
 
     async def _update(self, redis: Commands, changes: dict[bytes, str]) -> None:
-        await self._read(redis, set(changes.values()))
-        self._known = list(changes)[-1]
+        for key, record in (await self._read(redis, set(changes.values()))).items():
+            if record is ABSENT:
+                self._records.pop(key, None)
+            else:
+                self._records[key] = record
+        self._adopt(self._records, list(changes)[-1])
         for key in dict.fromkeys(changes.values()):
             self._changed(key)
 
     async def _load(self, redis: Commands) -> None:
         last = await redis.xrevrange(self._space.log, count=1)
-        before = self._records
-        self._records = {}
-        try:
-            await self._read(redis, map(decoded, await redis.smembers(self._space.keys)))
-        except BaseException:
-            self._records = before
-            raise
-        self._known = last[0][0] if last else None
-        loaded, self._loaded = self._loaded, True
-        if loaded:
-            for key in before.keys() | self._records.keys():
-                if before.get(key) != self.get(key):
-                    self._changed(key)
+        keys = map(decoded, await redis.smembers(self._space.keys))
+        there = {
+            key: record for key, record in (await self._read(redis, keys)).items() if record is not ABSENT
+        }
+        before, loaded = self._records, self._loaded
+        self._adopt(there, last[0][0] if last else None)
+        for key in (before.keys() | there.keys()) if loaded else ():
+            if before.get(key) != there.get(key):
+                self._changed(key)
 
-    async def _read(self, redis: Commands, keys: Iterable[str]) -> None:
+    async def _read(self, redis: Commands, keys: Iterable[str]) -> dict[str, RedisRecord]:
         wanted = list(keys)
+        found: dict[str, RedisRecord] = {}
         for start in range(0, len(wanted), _BATCH):
             batch = wanted[start : start + _BATCH]
-            for key, contents in zip(batch, await redis.mget(map(self._space.document, batch)), strict=True):
-                self._remember(key, parse(key, contents))
-            await asyncio.sleep(0)
+            contents = await redis.mget(map(self._space.document, batch))
+            found |= {key: self._parsed(key, each) for key, each in zip(batch, contents, strict=True)}
+            await asyncio.sleep(0)  # where answers lie ready, nothing else lets others have a turn
+        return found
 
-    def _remember(self, key: str, record: RedisRecord) -> None:
-        self._sorted = None
-        if record is ABSENT:
-            self._records.pop(key, None)
-            return
+    def _parsed(self, key: str, contents: bytes | None) -> RedisRecord:
+        record = parse(key, contents)
         if record.problem and self.get(key).problem != record.problem:
-            _log.error("%s in %s is left alone: %s", key, self._space.document(key), record.problem)
-        self._records[key] = record
+            _log.error("%r is left alone: %s", self._space.document(key), record.problem)
+        return record
+
+    def _adopt(self, records: dict[str, RedisRecord], known: bytes | None) -> None:
+        self._records, self._known, self._loaded = records, known, True
+        self._sorted, self._changes_to_keep = None, True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from voicenode.stores.store import Document
@@ -82,17 +82,17 @@ def parse(key: str, contents: bytes | None) -> RedisRecord:
         return ABSENT
     stamp, body = contents[:STAMP].decode("latin-1"), contents[STAMP:]
     try:
-        return replace(_parse(key, json.loads(body)), stamp=stamp)
+        return _parse(key, stamp, json.loads(body))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return RedisRecord(stamp, problem="it is not a whole document")
 
 
-def _parse(key: str, fields: dict[str, Any]) -> RedisRecord:
+def _parse(key: str, stamp: str, fields: dict[str, Any]) -> RedisRecord:
     if fields["format"] > FORMAT:
-        return RedisRecord(problem="it was written by a later version of voicenode")
+        return RedisRecord(stamp, problem="it was written by a later version of voicenode")
     if fields["key"] != key:
-        return RedisRecord(problem=f"it is the document of another key, {fields['key']!r}")
+        return RedisRecord(stamp, problem=f"it is the document of another key, {fields['key']!r}")
     files = {name: StoredFile(**entry) for name, entry in fields["files"].items()}
     sizes = {name: file.size for name, file in files.items()}
     document = Document(key, fields["revision"], fields["value"], fields["expires_at"], sizes)
-    return RedisRecord(document=document, files=files)
+    return RedisRecord(stamp, document, files)

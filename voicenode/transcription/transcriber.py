@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voicenode.errors import ErrorCode, RequestError
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 _ANOTHER, _ALIKE = 0.7, 0.3
 """Word error rates: from the first on it is another text. Recognisers come to 0.1 with most languages, and to
 0.5 with those that they hardly know; texts that have nothing in common differ in 0.8 or more."""
-_NO_WORDS = (
-    "F5-TTS needs the words of the recording, and nobody here can listen: send them as the transcript, "
-    "run a Wyoming speech-to-text service, or install voicenode[whisper]."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +30,13 @@ class Reference:
     transcript: str | None
     """What is said in `wav`; None where nobody knows."""
     warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def unheard(cls, checked: CheckedRecordings) -> Reference:
+        """What is known without listening: all of the recording whose words were given, or no words."""
+        if checked.transcribed is None:
+            return cls(checked.spoken.wav, None)
+        return cls(checked.transcribed.wav, checked.transcript)
 
 
 class Transcriber:
@@ -49,7 +52,7 @@ class Transcriber:
         self,
         uri: str | None = None,
         find: Callable[[], Awaitable[str | None]] | None = None,
-        whisper_model: str | None = "small",
+        whisper_model: str | None = None,
     ) -> None:
         self._uri, self._find, self._whisper_model = uri, find, whisper_model
 
@@ -67,11 +70,11 @@ class Transcriber:
             RequestError: `bad-transcript`, where the words given are not those that are heard.
         """
         heard, warnings = await self._hear(checked.spoken.wav, language)
+        if heard is None:
+            return replace(Reference.unheard(checked), warnings=warnings)
         if checked.transcribed is None or checked.transcript is None:
-            missing = () if heard else (_NO_WORDS,)
-            return Reference(checked.spoken.wav, heard, (*warnings, *missing))
-        if not heard:
-            return Reference(checked.transcribed.wav, checked.transcript, warnings)
+            told = f"Nobody wrote down what is said; heard was '{heard}'."
+            return Reference(checked.spoken.wav, heard, (*warnings, told))
         whole = checked.transcribed.seconds == checked.spoken.seconds
         words, more = await asyncio.to_thread(_compared, checked.transcript, heard, whole=whole)
         return Reference(checked.spoken.wav, words, (*warnings, *more))

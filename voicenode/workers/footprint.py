@@ -33,8 +33,8 @@ class Footprint:
         return None if pid is None else self._resident.get(pid)
 
     def vram(self, pid: int) -> int | None:
-        """Bytes of device memory; None where nobody knows."""
-        return None if self._vram is None else self._vram.get(pid, 0)
+        """Bytes of device memory; None where NVML is not there, or knows no such process as in containers."""
+        return None if self._vram is None else self._vram.get(pid)
 
     def watch(self) -> None:
         """Look from now on, until there is no process left."""

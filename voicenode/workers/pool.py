@@ -54,6 +54,16 @@ class EnginePool:
             process = await slot.loaded()
             yield Turns(self, slot, process.format, live=live)
 
+    async def clone(self, engine: str, recordings: Sequence[str], transcript: str | None) -> bytes:
+        """What an engine keeps of a voice; it waits for its turn like batch work.
+
+        Raises:
+            RequestError: the engine refuses these recordings.
+            EngineError, BusyError: as `hold`, or the engine failed.
+        """
+        async with self.hold(engine, live=False) as turns:
+            return await turns.clone(recordings, transcript)
+
     def states(self) -> Sequence[EngineState]:
         return [slot.state() for slot in self._slots.values()]
 
@@ -115,6 +125,8 @@ class EnginePool:
             EngineError: it needs more than all engines together may take.
             BusyError: the others had something to do for too long.
         """
+        if not slot.spec.memory:
+            return
         self._check_memory(slot)
         try:
             async with asyncio.timeout(self.limits.wait_timeout):
@@ -146,7 +158,7 @@ class EnginePool:
 
     async def _fits(self, slot: Slot) -> bool:
         needed, others = slot.spec.memory, self._on_device(slot)
-        if not needed or not others:
+        if not others:
             return True
         if self.limits.low_vram:
             return False

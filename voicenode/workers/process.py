@@ -8,6 +8,7 @@ import itertools
 import logging
 import socket
 import sys
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +20,7 @@ from voicenode.workers.prewarm import ForkServerError
 from voicenode.workers.worker import MAX_PAYLOAD
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from voicenode.engine import EngineInfo, Segment
     from voicenode.workers.child import Child
@@ -111,27 +112,45 @@ class EngineProcess:
         engine._reading = asyncio.create_task(engine._read(), name=f"engine {spec.info.name} reader")
         return engine
 
-    async def synthesize(self, segment: Segment) -> AsyncGenerator[bytes]:
+    def synthesize(self, segment: Segment) -> AsyncGenerator[bytes]:
         """The PCM of one segment, as it is made; closing the generator frees the engine before it returns.
 
         Raises:
             RequestError: the engine refuses this text.
             EngineError: the engine failed, fell silent or died.
         """
+        frame = Frame("synthesize", {"segment": dataclasses.asdict(segment)})
+        return self._run(frame, self.spec.silent_timeout)
+
+    async def clone(self, recordings: Sequence[str], transcript: str | None) -> bytes:
+        """What the engine keeps of a voice, as the content of a safetensors file.
+
+        Raises:
+            RequestError: the engine refuses these recordings.
+            EngineError: the engine failed or died, or took as long as it may take to load.
+        """
+        frame = Frame("clone", {"recordings": list(recordings), "transcript": transcript})
+        # An engine that computes this can give no sign of life, and may have to load networks for it.
+        async with aclosing(self._run(frame, self.spec.load_timeout)) as chunks:
+            return b"".join([chunk async for chunk in chunks])
+
+    async def _run(self, request: Frame, silent_timeout: float) -> AsyncGenerator[bytes]:
+        """What the engine makes of one request; closing the generator frees the engine before it returns."""
         run_id = next(self._ids)
         frames = self._frames[run_id] = asyncio.Queue()
-        self._send(Frame("synthesize", {"id": run_id, "segment": dataclasses.asdict(segment)}))
+        request.data["id"] = run_id
+        self._send(request)
         ended = False
         try:
             while not ended:
-                frame = await self._next(frames)
+                frame = await self._next(frames, silent_timeout)
                 ended = frame.type in _LAST
                 if frame.type == "audio":
                     yield frame.payload
                 elif frame.type == "error":
                     raise _as_error(self.spec.info.name, frame)
                 elif frame.type == "lost":
-                    raise self._lost("while it was speaking")
+                    raise self._lost("while it was working")
         finally:
             if ended or self.closed.is_set():
                 del self._frames[run_id]
@@ -185,10 +204,10 @@ class EngineProcess:
         for frames in self._frames.values():
             frames.put_nowait(Frame("lost"))
 
-    async def _next(self, frames: asyncio.Queue[Frame]) -> Frame:
+    async def _next(self, frames: asyncio.Queue[Frame], timeout: float) -> Frame:  # noqa: ASYNC109 (as it says)
         if frames.empty() and self.closed.is_set():
             return Frame("lost")
-        name, timeout = self.spec.info.name, self.spec.silent_timeout
+        name = self.spec.info.name
         try:
             async with asyncio.timeout(timeout):
                 return await frames.get()

@@ -13,7 +13,7 @@ from voicenode.errors import EngineError, ErrorCode
 from voicenode.workers.process import EngineDiedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from voicenode.audio import PcmFormat
     from voicenode.engine import Segment
@@ -62,6 +62,21 @@ class Turns:
             return
         finally:
             self.seconds += perf_counter() - begun
+            queue.give_back()
+            self._pool.note_change()
+
+    async def clone(self, recordings: Sequence[str], transcript: str | None) -> bytes:
+        """Wait for a turn and have the engine make what it keeps of a voice.
+
+        Raises:
+            RequestError, EngineError: as `EngineProcess.clone`.
+        """
+        queue = self._slot.queue
+        await queue.take(live=self._live)
+        try:
+            process = await self._slot.loaded()
+            return await process.clone(recordings, transcript)
+        finally:
             queue.give_back()
             self._pool.note_change()
 

@@ -1,7 +1,7 @@
 """The child side of one engine process: `python -m voicenode.workers.worker FD MODULE:CLASS`.
 
-Frames in: `load` {options}, `synthesize` {id, segment}, `cancel` {id}.
-Frames out: `loaded` {rate, width, channels}, `audio` {id} + PCM, `alive`, `done` {id},
+Frames in: `load` {options}, `synthesize` {id, segment}, `clone` {id, recordings, transcript}, `cancel` {id}.
+Frames out: `loaded` {rate, width, channels}, `audio` {id} + PCM or artefacts, `alive`, `done` {id},
 `error` {id, code, text, refused}; an error without id means that the engine could not be loaded, and
 `refused` that the text will not do, whoever speaks it.
 
@@ -45,7 +45,7 @@ NICENESS = 5
 
 @dataclasses.dataclass(slots=True)
 class _Run:
-    """One segment in the making."""
+    """One segment, or the artefacts of one voice, in the making."""
 
     id: int
     stop: threading.Event
@@ -99,7 +99,7 @@ class Worker:
             frame = self._waiting.popleft()
             run_id = frame.data["id"]
             stop = self._stops[run_id]
-            runs.append(_Run(run_id, stop, _chunks(engine, Segment(**frame.data["segment"]), stop)))
+            runs.append(_Run(run_id, stop, _chunks(engine, frame, stop)))
 
     def _step(self, run: _Run) -> bool:
         """Send the next chunk of a segment; False when it was the last."""
@@ -124,7 +124,7 @@ class Worker:
             os._exit(0)
 
     def _dispatch(self, frame: Frame) -> None:
-        if frame.type == "synthesize":
+        if frame.type in {"synthesize", "clone"}:
             self._stops[frame.data["id"]] = threading.Event()
             self._waiting.append(frame)
             self._arrived.release()
@@ -165,9 +165,12 @@ def _ruins_the_process(error: BaseException | None) -> bool:
     return False
 
 
-def _chunks(engine: TTSEngine[Any], segment: Segment, stop: threading.Event) -> Generator[bytes, None, None]:
-    """What the engine says; even one that does all its work in the call begins with the first step."""
-    yield from engine.synthesize(segment, stop)
+def _chunks(engine: TTSEngine[Any], frame: Frame, stop: threading.Event) -> Generator[bytes, None, None]:
+    """What the engine makes; even one that does all its work in the call begins with the first step."""
+    if frame.type == "clone":
+        yield engine.clone_voice(frame.data["recordings"], frame.data["transcript"])
+    else:
+        yield from engine.synthesize(Segment(**frame.data["segment"]), stop)
 
 
 def serve(connection: socket.socket, engine_path: str) -> NoReturn:

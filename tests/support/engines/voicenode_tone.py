@@ -4,7 +4,10 @@ Every character is spoken as 10 ms of one sample value, its code point; `spell` 
 with one of the words below does what the word says, after having spoken what stands before it.
 """
 
+import hashlib
+import json
 import os
+import struct
 import time
 from array import array
 from collections.abc import Iterator, Sequence
@@ -44,12 +47,21 @@ class ToneOptions:
     char_seconds: float = 0.0
     """How long the engine computes for each character."""
     diary: str = ""
-    """A file that gets a line for each text that is spoken."""
+    """A file that gets a line for each text that is spoken, and for each voice that is cloned."""
+    model: str = "tone-1"
+    """What the artefacts of cloned voices are made by."""
+    clone_error: str = ""
+    """Fail to clone with this sentence; `refuse`: refuse the recording; `die`: end the process."""
+    clone_seconds: float = 0.0
 
 
 class ToneEngine(TTSEngine[ToneOptions]):
     info = EngineInfo(
-        name="tone", description="Spells texts in tones", licence="Apache-2.0", url="https://example.org/tone"
+        name="tone",
+        description="Spells texts in tones",
+        licence="Apache-2.0",
+        url="https://example.org/tone",
+        clones=True,
     )
     options_type = ToneOptions
 
@@ -70,14 +82,36 @@ class ToneEngine(TTSEngine[ToneOptions]):
         return PcmFormat(self.options.rate)
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
-        if self.options.diary:
-            with Path(self.options.diary).open("a") as diary:
-                diary.write(f"{segment.text}\n")
+        self._note(segment.text)
+        if segment.artefacts is not None:
+            yield from self._speak(f"{sound_of(Path(segment.artefacts).read_bytes())}: ", stop)
         for word in segment.text.split(" "):
             self._fail(word)
             yield from self._linger(word, stop)
             said = segment.language if word == "language" else word
             yield from self._speak(said + " ", stop)
+
+    def artefacts_model(self) -> str:
+        return self.options.model
+
+    def clone_voice(self, recordings: Sequence[str], transcript: str | None) -> bytes:
+        self._note("clone")
+        time.sleep(self.options.clone_seconds)
+        if self.options.clone_error == "die":
+            os._exit(7)
+        if self.options.clone_error == "refuse":
+            raise RequestError(ErrorCode.BAD_REQUEST, "told to refuse the recording")
+        if self.options.clone_error:
+            raise EngineError(ErrorCode.ENGINE_FAILED, self.options.clone_error)
+        sound = hashlib.sha256(Path(recordings[0]).read_bytes()).hexdigest()[:8]
+        told = {"model": self.options.model, "sound": sound, "words": transcript or ""}
+        header = json.dumps({"__metadata__": told}).encode()
+        return struct.pack("<Q", len(header)) + header
+
+    def _note(self, line: str) -> None:
+        if self.options.diary:
+            with Path(self.options.diary).open("a") as diary:
+                diary.write(f"{line}\n")
 
     def _fail(self, word: str) -> None:
         if word == self.options.fail_at and self.options.fail_with:
@@ -134,6 +168,8 @@ class SecondToneEngine(ToneEngine):
         licence="Apache-2.0",
         url="https://example.org/tone",
         memory=100,
+        clones=True,
+        needs_transcript=True,
     )
 
 
@@ -193,6 +229,12 @@ class ThreadingToneEngine(ToneEngine):
     """The same, with a library to import ahead that starts a thread."""
 
     imports = ("voicenode_tone_thread",)
+
+
+def sound_of(artefacts: bytes) -> str:
+    """The recording of which artefacts were made, as `clone_voice` tells it: a cloned voice begins so."""
+    sound: str = json.loads(artefacts[8:])["__metadata__"]["sound"]
+    return sound
 
 
 def spell(pcm: bytes) -> str:

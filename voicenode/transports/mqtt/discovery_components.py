@@ -21,6 +21,9 @@ _LONGEST_IDLE = 31_536_000
 _LONGEST_STATE = 255
 """Characters of a state and of a text entity; Home Assistant has no room for more."""
 
+_CONFIGURED = "as configured"
+"""Stands for no quality profile but that of the settings file, if there is one."""
+
 
 def components(
     topics: Topics,
@@ -41,7 +44,7 @@ def components(
     """
     return {
         **_speech(topics),
-        **dict(_settings(topics, settings, {"default_voice": voices, "default_quality": qualities})),
+        **dict(_settings(topics, settings, voices, qualities)),
         **_buttons(topics),
         **_sensors(topics, status),
         "job": {"p": "event", "name": "Job", "stat_t": topics.event, "evt_typ": [*JobState]},
@@ -57,12 +60,19 @@ def _speech(topics: Topics) -> dict[str, Component]:
 
 
 def _settings(
-    topics: Topics, settings: Mapping[str, Any], choices: Mapping[str, Iterable[str]]
+    topics: Topics, settings: Mapping[str, Any], voices: Iterable[str], qualities: Iterable[str]
 ) -> Iterator[tuple[str, Component]]:
-    for key, names in choices.items():
-        if key in settings and (options := _options(names, settings[key])):
-            name = key.replace("_", " ").capitalize()
-            yield key, {"p": "select", "name": name, "ops": options, **_setting(topics, key)}
+    if "default_voice" in settings and (options := _options(voices, settings["default_voice"])):
+        select = {"p": "select", "name": "Default voice", "ops": options}
+        yield "default_voice", {**select, **_setting(topics, "default_voice")}
+    if "default_quality" in settings and (options := _options(qualities, settings["default_quality"])):
+        select = {"p": "select", "name": "Default quality", "ops": [_CONFIGURED, *options]}
+        chosen = f"value if value != '{_CONFIGURED}' else None"
+        template = {
+            "val_tpl": f"{{{{ value_json.default_quality or '{_CONFIGURED}' }}}}",
+            "cmd_tpl": f"{{{{ {{'default_quality': {chosen}}} | tojson }}}}",
+        }
+        yield "default_quality", {**select, **_setting(topics, "default_quality"), **template}
     if "idle_timeout_s" in settings:
         yield (
             "idle_timeout",
@@ -119,13 +129,17 @@ def _sensors(topics: Topics, status: Mapping[str, Any]) -> dict[str, Component]:
     number = {"stat_cla": "measurement"}
     milliseconds = {"dev_cla": "duration", "unit_of_meas": "ms", "sug_dsp_prc": 0, **number}
     mebibytes = {"dev_cla": "data_size", "unit_of_meas": "MiB", "sug_dsp_prc": 0, **number}
+    dated = {
+        "json_attr_t": topics.status,
+        "json_attr_tpl": "{{ {'at': value_json.last_error_at} | tojson }}",
+    }
     sensors: dict[str, tuple[str, str, Component]] = {
         "engine": ("engine", "Loaded engine", {}),
         "queue": ("queued_jobs", "Queue", {"unit_of_meas": "jobs", **number}),
         "vram": ("vram_used_mib", "VRAM used", mebibytes),
         "ttfa": ("last_ttfa_ms", "Last time to first audio", milliseconds),
         "rtf": ("last_rtf", "Last real-time factor", {"sug_dsp_prc": 3, **number}),
-        "error": ("last_error", "Last error", {}),
+        "error": ("last_error", "Last error", dated),
     }
     shown: dict[str, Component] = {
         key: {
@@ -133,7 +147,7 @@ def _sensors(topics: Topics, status: Mapping[str, Any]) -> dict[str, Component]:
             "name": name,
             "ent_cat": "diagnostic",
             "stat_t": topics.status,
-            "val_tpl": _status_template(field, text=not kind),
+            "val_tpl": _status_template(field, text="stat_cla" not in kind),
             **kind,
         }
         for key, (field, name, kind) in sensors.items()

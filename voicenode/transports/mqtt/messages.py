@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from voicenode.transports.mqtt.packets import Message
 
 _SHOWN_CHARS = 60
+_MAX_REPEATED = 200
+"""Characters of a transaction that is repeated though it is refused: as many as the id of a job may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,12 @@ def parse(payload: bytes, plain: str | None) -> dict[str, Any]:
     return data
 
 
+def repeatable_transaction(data: Mapping[str, Any]) -> str | None:
+    """What a request gives as its transaction, allowed or not, if an answer can repeat it."""
+    sent = data.get("transaction")
+    return sent if isinstance(sent, str) and sent.isprintable() and len(sent) <= _MAX_REPEATED else None
+
+
 def take_transaction(data: dict[str, Any]) -> str | None:
     """Remove the transaction from a request and give it.
 
@@ -120,7 +128,7 @@ def take_transaction(data: dict[str, Any]) -> str | None:
     if transaction is None:
         return None
     if not isinstance(transaction, str):
-        raise _bad("transaction must be a string")
+        raise _bad(f"transaction must be a string, not {json.dumps(transaction)[:_SHOWN_CHARS]}")
     return check_word("transaction", transaction)
 
 

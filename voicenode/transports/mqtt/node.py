@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from voicenode.cloning import VoiceDesk
     from voicenode.voices import Voice
 
 
@@ -33,5 +34,9 @@ class Node:
     """Change some, null for what the file says; all of them as they are then."""
     cancel_live: Callable[[], Awaitable[int]]
     """End every live request of every transport, and what is played; how many there were."""
+    note_error: Callable[[str], None]
+    """Is told the code of each error with which a request is refused."""
     url_of: Callable[[str], str | None]
     """Where the audio file of this name can be had; None where no file can."""
+    voice_desk: VoiceDesk | None = None
+    """Answers what is asked about cloned voices; None where there can be none."""

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Any
 from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
 from voicenode.jobs import JobRequest, JobState
 from voicenode.transports.mqtt import views
-from voicenode.transports.mqtt.messages import Answer, Reply, check_keys, parse, take_transaction
+from voicenode.transports.mqtt.messages import (
+    Answer,
+    Reply,
+    check_keys,
+    parse,
+    repeatable_transaction,
+    take_transaction,
+)
 from voicenode.transports.mqtt.problems import Problems
+from voicenode.transports.mqtt.voices import VoiceRequests
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -28,14 +36,21 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MAX_LISTED = 1000
-_PLAIN = {"synthesize": "text", "job": "id", "cancel": "id", "load": "engine", "unload": "engine"}
+_PLAIN = {
+    "synthesize": "text",
+    "job": "id",
+    "cancel": "id",
+    "load": "engine",
+    "unload": "engine",
+    "delete_voice": "name",
+}
 """Request -> the key that a payload of plain text stands for."""
 
 
 class Requests:
     """Handles the messages on the request topics; each is answered, and then acknowledged.
 
-    `changed` is called when a request has changed the node's settings.
+    `changed` is called when a request has changed the node's settings or voices.
     """
 
     def __init__(
@@ -49,10 +64,10 @@ class Requests:
         self._changed = changed
         self._problems = Problems()
         self._under_way: defaultdict[str, set[asyncio.Task[None]]] = defaultdict(set)
+        self._cloned = VoiceRequests(node.voice_desk, changed)
         self._actions: dict[str, Callable[[dict[str, Any]], Awaitable[Mapping[str, Any]]]] = {
-            "clone": _unsupported,
             "voices": self._voices,
-            "delete_voice": _unsupported,
+            **self._cloned.actions,
             "jobs": self._jobs,
             "job": self._job,
             "cancel": self._cancel,
@@ -81,6 +96,7 @@ class Requests:
         reply = Reply.to(message, shared=shared)
         try:
             data = parse(message.payload, _PLAIN.get(name))
+            reply = replace(reply, transaction=repeatable_transaction(data))
             reply = replace(reply, transaction=take_transaction(data))
             await self._in_order(name)
             if name == "synthesize":
@@ -90,9 +106,11 @@ class Requests:
             answer = Answer("ok", await self._actions[name](data))
         except VoiceServiceError as error:
             answer = Answer.failed(error)
+            self._node.note_error(error.code)
             self._problems.report(f"MQTT: {message.topic}: {error}", kind=f"{message.topic} {error.code}")
         except Exception:  # noqa: BLE001 - the boundary: whoever asked gets an answer
             _log.exception("MQTT: a request on %s failed for a reason nobody foresaw", message.topic)
+            self._node.note_error(ErrorCode.INTERNAL)
             answer = Answer.failed(
                 VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
             )
@@ -125,7 +143,9 @@ class Requests:
         await self._queue.submit(request, job_id=reply.transaction, reply=reply.to_json())
 
     async def _voices(self, data: dict[str, Any]) -> Mapping[str, Any]:
-        check_keys(data, {})
+        check_keys(data, {"cloned": bool, "offset": int, "limit": int})
+        if data.get("cloned"):
+            return self._cloned.page(data)
         return {"voices": [views.voice(each) for each in self._node.voices() if each.advertised]}
 
     async def _jobs(self, data: dict[str, Any]) -> Mapping[str, Any]:
@@ -167,10 +187,6 @@ class Requests:
     async def _health_check(self, data: dict[str, Any]) -> Mapping[str, Any]:
         check_keys(data, {})
         return {"healthy": True}
-
-
-async def _unsupported(_data: dict[str, Any]) -> Mapping[str, Any]:
-    raise RequestError(ErrorCode.UNSUPPORTED, "this node cannot clone voices")
 
 
 def _required_id(data: Mapping[str, Any]) -> str:

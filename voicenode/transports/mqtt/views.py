@@ -86,6 +86,7 @@ def voice(voice: Voice) -> dict[str, Any]:
         "description": voice.description,
         "languages": list(voice.languages),
         "speakers": list(voice.speakers),
+        **({"cloned": True, "revision": voice.revision} if voice.cloned else {}),
     }
 
 

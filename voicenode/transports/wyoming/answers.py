@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
-from time import perf_counter
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from voicenode.errors import BusyError, ErrorCode, VoiceServiceError
 from voicenode.transports.wyoming import messages
 from voicenode.transports.wyoming.outgoing import ClientGoneError, Outgoing
+from voicenode.transports.wyoming.voices import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from voicenode.processor import VoiceProcessor
     from voicenode.request import SynthesisRequest
@@ -27,26 +27,24 @@ _MAX_WAITING = 32
 
 @dataclass(slots=True)
 class Answer:
-    """One request in the line, and what the log tells about it; a refused request is the error it gets."""
+    """One request in the line; a refused request is the error it gets."""
 
     request: SynthesisRequest | VoiceServiceError
     stream: TextStream | None = None
     """The text, when it arrives in pieces."""
-    arrived: float = field(default_factory=perf_counter)
-    voice: str = "-"
-    first_audio: float | None = None
-    audio: messages.AudioMessages | None = None
 
     @property
     def streaming(self) -> bool:
         return self.stream is not None
 
-    @property
-    def chars(self) -> int:
-        if self.stream is not None:
-            return self.stream.chars
-        text = None if isinstance(self.request, VoiceServiceError) else self.request.text
-        return len(text) if isinstance(text, str) else 0
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A message about voices in the line, which is answered by one message."""
+
+    work: Callable[[], Awaitable[bytes]]
+    data: Mapping[str, Any]
+    """What was said."""
 
 
 class Answers:
@@ -57,9 +55,9 @@ class Answers:
         self._processor = processor
         self._out = out
         self._peer = peer
-        self._line: asyncio.Queue[Answer | None] = asyncio.Queue(_MAX_WAITING)
+        self._line: asyncio.Queue[Answer | Errand | None] = asyncio.Queue(_MAX_WAITING)
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: Answer | Errand) -> None:
         """Put a request in the line.
 
         Raises:
@@ -88,41 +86,55 @@ class Answers:
             self.unanswered -= 1
             answered()
 
-    async def _give_one(self, answer: Answer) -> bool:
+    async def _give_one(self, answer: Answer | Errand) -> bool:
         """Whether the conversation goes on."""
-        outcome = "cancelled"
+        if isinstance(answer, Errand):
+            return await self._run(answer)
         try:
             await self._speak(answer)
-            outcome = "done"
         except ClientGoneError as gone:
-            outcome = str(gone)
+            _log.debug("%s: %s before all was said", self._peer, gone)
             return False
         except VoiceServiceError as error:
-            outcome = f"{error.code}: {error}"
             await self._fail(answer, error)
             return error is answer.request and error.code is ErrorCode.BAD_REQUEST
         except Exception:  # noqa: BLE001 - the boundary: one request must not harm the next
-            outcome = "failed"
             _log.exception("%s: a request failed for a reason nobody foresaw", self._peer)
             await self._fail(
                 answer, VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
             )
             return False
-        finally:
-            self._report(answer, outcome)
+        finally:  # the cut ends this task too, and maybe before the engine has been freed
+            if self._out.stalled:
+                _log.info("wyoming %s: cut off: %s", self._peer, self._out.stalled)
+        return True
+
+    async def _run(self, errand: Errand) -> bool:
+        try:
+            said = await errand.work()
+        except VoiceServiceError as error:
+            said = refusal(error, errand.data)
+        except Exception:  # noqa: BLE001 - the boundary: one request must not harm the next
+            _log.exception("%s: a message about voices failed for a reason nobody foresaw", self._peer)
+            unforeseen = VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
+            said = refusal(unforeseen, errand.data)
+        try:
+            await self._out.send(said)
+        except ClientGoneError as gone:
+            _log.debug("%s: %s before it was answered about voices", self._peer, gone)
+            return False
         return True
 
     async def _speak(self, answer: Answer) -> None:
         """One pair of `audio-start` and `audio-stop` around all the audio; no stop when it breaks off."""
         if isinstance(answer.request, VoiceServiceError):
+            _log.info("wyoming %s: refused: %s (%s)", self._peer, answer.request.code, answer.request)
             raise answer.request
-        async with self._processor.speak(answer.request) as speech:
-            answer.voice = speech.voice.name
-            answer.audio = audio = messages.AudioMessages(speech.format)
+        async with self._processor.speak(replace(answer.request, peer=self._peer)) as speech:
+            audio = messages.AudioMessages(speech.format)
             prelude = audio.start()
             async for pcm in speech:
                 await self._out.send(prelude + audio.chunk(pcm) if prelude else audio.chunk(pcm))
-                answer.first_audio = answer.first_audio or perf_counter()
                 prelude = b""
                 await asyncio.sleep(0)  # a fast engine must not keep the loop from other clients
         end = prelude + audio.stop()
@@ -133,19 +145,3 @@ class Answers:
             await self._out.send(messages.failure(error, streaming=answer.streaming))
         except ClientGoneError as gone:
             _log.debug("%s: %s before it was told of an error", self._peer, gone)
-
-    def _report(self, answer: Answer, outcome: str) -> None:
-        """One line a request, never the text."""
-        first = "no audio"
-        if answer.first_audio is not None:
-            first = f"first audio after {(answer.first_audio - answer.arrived) * 1000:.1f} ms"
-        _log.info(
-            "%s: voice %s, %d characters, %s, %.2f s of audio in %.3f s: %s",
-            self._peer,
-            answer.voice,
-            answer.chars,
-            first,
-            answer.audio.seconds if answer.audio else 0.0,
-            perf_counter() - answer.arrived,
-            outcome,
-        )

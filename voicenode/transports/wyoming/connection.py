@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from voicenode.errors import BusyError, ErrorCode, RequestError, VoiceServiceError
 from voicenode.framing import Frame, FramingError, read_frame
 from voicenode.transports.wyoming import messages
-from voicenode.transports.wyoming.answers import Answer, Answers
+from voicenode.transports.wyoming.answers import Answer, Answers, Errand
 from voicenode.transports.wyoming.outgoing import ClientGoneError, Outgoing
 from voicenode.transports.wyoming.text_stream import TextStream, text_too_long
+from voicenode.transports.wyoming.voices import refusal, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from voicenode.processor import VoiceProcessor
     from voicenode.request import SynthesisRequest
+    from voicenode.transports.wyoming.voices import VoiceTalk
 
 _log = logging.getLogger(__name__)
 
@@ -55,12 +57,14 @@ class Connection:
         *,
         peer: str,
         limits: Limits,
+        voices: VoiceTalk | None = None,
     ) -> None:
         self._describe = describe
         self._reader = reader
         self._out = Outgoing(writer, limits.stall_timeout)
         self._peer = peer
         self._limits = limits
+        self._voices = voices
         self._answers = Answers(processor, self._out, peer)
         self._text: TextStream | None = None
         self._draining = False
@@ -75,6 +79,8 @@ class Connection:
             await self._converse()
         finally:
             self._forget_client()
+            if self._voices is not None:
+                self._voices.close()
             await self._out.close(self._reader)
 
     def drain(self) -> None:
@@ -115,7 +121,8 @@ class Connection:
     async def _listen(self) -> VoiceServiceError | None:
         """Listen until the client has no more to say; what is wrong when that is not its own end."""
         try:
-            while (frame := await read_frame(self._reader, _MAX_PAYLOAD)) is not None:
+            room = self._voices.room_for if self._voices else None
+            while (frame := await read_frame(self._reader, _MAX_PAYLOAD, room)) is not None:
                 await self._hear(frame)
                 self._await_client()
                 await asyncio.sleep(
@@ -126,6 +133,9 @@ class Connection:
             return RequestError(ErrorCode.BAD_REQUEST, f"not a Wyoming message: {error}")
         except (EOFError, OSError, ClientGoneError) as error:
             _log.debug("%s: gone: %s", self._peer, error)
+        except VoiceServiceError as error:  # a payload that will not be read
+            _log.info("%s: %s", self._peer, error)
+            return error
         except Exception:  # noqa: BLE001 - the boundary: one client must not harm another
             _log.exception("%s: a message failed for a reason nobody foresaw", self._peer)
             return VoiceServiceError(ErrorCode.INTERNAL, "the node failed; its log tells why")
@@ -136,6 +146,9 @@ class Connection:
 
     async def _hear(self, frame: Frame) -> None:
         """Act on one message. Unknown ones are skipped, and with one program so is `select-program`."""
+        if self._voices is not None and self._voices.takes(frame := unwrapped(frame)):
+            await self._hear_of_voices(self._voices, frame)
+            return
         match frame.type:
             case "describe":
                 await self._out.send(self._describe())
@@ -147,6 +160,16 @@ class Connection:
                 await self._start_text(frame.data)
             case "synthesize-chunk" | "synthesize-stop":
                 await self._continue_text(frame)
+
+    async def _hear_of_voices(self, voices: VoiceTalk, frame: Frame) -> None:
+        try:
+            if self._draining:
+                raise BusyError("the node is shutting down; ask again when it is back")
+            work = voices.hear(frame)
+            if work is not None:
+                self._answers.add(Errand(work, frame.data))
+        except VoiceServiceError as error:
+            await self._out.send(refusal(error, frame.data))
 
     async def _pong(self, data: Mapping[str, Any]) -> None:
         try:

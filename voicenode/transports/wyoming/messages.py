@@ -46,6 +46,7 @@ def synthesis_request(data: Mapping[str, Any], text: str | AsyncIterable[str]) -
         voice=_optional_text(voice, "name"),
         speaker=_optional_text(voice, "speaker"),
         language=_optional_text(voice, "language"),
+        quality=_optional_text(data, "quality"),
         door="wyoming",
     )
 

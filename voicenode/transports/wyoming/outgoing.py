@@ -29,6 +29,8 @@ class Outgoing:
         self._transport = writer.transport
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self._stall_timeout = stall_timeout
+        self.stalled: str | None = None
+        """Why the connection was cut, if that was because the client does not read."""
 
     async def send(self, data: bytes) -> None:
         """Write `data`, and wait while too much is unread.
@@ -83,7 +85,8 @@ class Outgoing:
                 still_unread = self._transport.get_write_buffer_size()
                 if still_unread >= unread:
                     self.abort()
-                    raise ClientGoneError(f"read nothing for {self._stall_timeout:g} s") from None
+                    self.stalled = f"read nothing for {self._stall_timeout:g} s"
+                    raise ClientGoneError(self.stalled) from None
                 unread = still_unread
             except OSError as error:
                 raise ClientGoneError("hung up") from error

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
+from voicenode.cloning import Asker
 from voicenode.errors import BusyError
 from voicenode.framing import MAX_HEADER
 from voicenode.sockets import host_and_port
@@ -16,10 +17,12 @@ from voicenode.transports.wyoming import listeners, messages, stdio
 from voicenode.transports.wyoming.connection import Connection, Limits
 from voicenode.transports.wyoming.info import Description
 from voicenode.transports.wyoming.outgoing import Outgoing
+from voicenode.transports.wyoming.voices import Uploads, VoiceTalk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from voicenode.cloning import VoiceDesk
     from voicenode.processor import VoiceProcessor
 
 _log = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ class WyomingServer:
         idle_timeout: after which a client that has nothing to hear and says nothing is closed.
         stall_timeout: after which a client that reads nothing of what it should hear is cut off.
         max_text_chars: characters of one request, its pieces together.
+        voices: answers what is said about cloned voices, where there can be any.
     """
 
     def __init__(
@@ -57,8 +61,11 @@ class WyomingServer:
         idle_timeout: float,
         stall_timeout: float,
         max_text_chars: int,
+        voices: VoiceDesk | None = None,
     ) -> None:
         self._processor = processor
+        self._voices = voices
+        self._uploads = Uploads()
         self._uris = tuple(uris)
         self._describe = Description(processor, name, version)
         self._max_connections = max_connections
@@ -162,11 +169,26 @@ class WyomingServer:
     def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str, limits: Limits
     ) -> asyncio.Task[None]:
-        connection = Connection(self._processor, self._describe, reader, writer, peer=peer, limits=limits)
+        connection = Connection(
+            self._processor,
+            self._describe,
+            reader,
+            writer,
+            peer=peer,
+            limits=limits,
+            voices=self._talk(writer, peer),
+        )
         task = asyncio.create_task(connection.run(), name=f"wyoming connection {peer}")
         self._connections[task] = connection
         task.add_done_callback(partial(self._forget, peer))
         return task
+
+    def _talk(self, writer: asyncio.StreamWriter, peer: str) -> VoiceTalk | None:
+        if self._voices is None:
+            return None
+        address = writer.get_extra_info("peername")
+        asker = Asker(door="wyoming", peer=peer, address=address[0] if address else None)
+        return VoiceTalk(self._voices, asker, self._uploads)
 
     def _forget(self, peer: str, task: asyncio.Task[None]) -> None:
         del self._connections[task]

@@ -1,0 +1,116 @@
+"""Cloned voices as the catalogue shows them: which engine speaks, in which languages, under which names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from voicenode.cloning.profiles import sorted_for_show
+from voicenode.voices import Voice, base_language, name_key, with_qualities
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from voicenode.cloning.profile import Kept, VoiceProfile
+    from voicenode.cloning.profiles import VoiceProfiles
+    from voicenode.engine import TTSEngine
+    from voicenode.processor import VoiceProcessor
+
+
+class Shelf:
+    """Puts cloned voices into the catalogue of a processor, and takes them out again.
+
+    Args:
+        processor: whose catalogue it is.
+        advertised: how many of them clients see at most.
+        order: engines, best first; those that are not in it come last.
+    """
+
+    def __init__(self, processor: VoiceProcessor, advertised: int, order: Sequence[str] = ()) -> None:
+        self._processor = processor
+        self._advertised = advertised
+        self._voices: dict[str, Voice] = {}
+        """Key -> voice, also for the names with an engine in front."""
+        self._named: dict[str, list[str]] = {}
+        """Key of a profile -> its keys in `_voices`."""
+        clones = [name for name, engine in processor.engines.items() if engine.info.clones]
+        clones.sort(key=lambda name: order.index(name) if name in order else len(order))
+        self.cloning: Mapping[str, TTSEngine[Any]] = {name: processor.engines[name] for name in clones}
+        """The engines that clone, in the order in which they are asked to speak."""
+        own = {name: [voice for voice in processor.catalogue if voice.engine == name] for name in clones}
+        self._languages = {
+            name: list(dict.fromkeys(tag for voice in voices for tag in voice.languages))
+            for name, voices in own.items()
+        }
+        self._multilingual = {name for name in clones if any(voice.multilingual for voice in own[name])}
+
+    @property
+    def engines(self) -> Collection[str]:
+        """The names of all engines."""
+        return self._processor.engines.keys()
+
+    @property
+    def own_names(self) -> Collection[str]:
+        """The names and aliases of the engines' own voices, in lower case."""
+        return self._processor.catalogue.own_names
+
+    def needs_transcript(self, engine: str) -> bool:
+        return self.cloning[engine].info.needs_transcript
+
+    def languages(self, engine: str) -> Sequence[str]:
+        """All that an engine speaks, as far as its own voices tell."""
+        return self._languages[engine]
+
+    def change(self, before: Kept | None, after: Kept | None) -> None:
+        """A voice has changed; `show` makes it visible."""
+        for kept in filter(None, (before, after)):
+            for key in self._named.pop(name_key(kept.profile.name), ()):
+                self._voices.pop(key, None)
+        if after is not None:
+            self._add(after.profile)
+
+    def renew(self, profiles: VoiceProfiles) -> None:
+        """Everything may be different, such as the names of quality profiles."""
+        self._voices.clear()
+        self._named.clear()
+        for kept in profiles:
+            self._add(kept.profile)
+        self.show(profiles)
+
+    def show(self, profiles: VoiceProfiles) -> None:
+        """Let clients see what there is now."""
+        offered = [kept for kept in profiles.values() if name_key(kept.profile.name) in self._voices]
+        shown = [
+            self._voices[name_key(kept.profile.name)] for kept in sorted_for_show(offered, self._advertised)
+        ]
+        self._processor.catalogue = self._processor.catalogue.with_cloned(self._voices, shown)
+
+    def _add(self, profile: VoiceProfile) -> None:
+        voices = [self._voice(profile, engine) for engine in profile.engines if engine in self.cloning]
+        key = name_key(profile.name)
+        found = {f"{voice.engine}-{key}": voice for voice in reversed(voices)}
+        if voices:
+            found[key] = voices[0]
+        self._voices.update(found)
+        self._named[key] = list(found)
+
+    def _voice(self, profile: VoiceProfile, engine: str) -> Voice:
+        languages = self._spoken(profile, engine)
+        voice = Voice(
+            name=profile.name,
+            engine=engine,
+            id=profile.name,
+            description=profile.description or profile.name,
+            languages=languages,
+            quality=profile.quality,
+            multilingual=engine in self._multilingual and len(languages) > 1,
+            cloned=True,
+            revision=profile.revision,
+        )
+        return with_qualities(voice, self._processor.quality.names(engine))
+
+    def _spoken(self, profile: VoiceProfile, engine: str) -> tuple[str, ...]:
+        known = self.languages(engine)
+        if not profile.languages:
+            return tuple(known) or ("en",)
+        bases = {base_language(tag) for tag in known}
+        return tuple(tag for tag in profile.languages if base_language(tag) in bases) or profile.languages
