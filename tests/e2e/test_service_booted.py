@@ -88,7 +88,7 @@ def test_wrong_settings_are_told_once_and_not_tried_again(service: Machine) -> N
     service.run(f"cp --preserve {settings} /root/kept; echo 'colour: blue' >>{settings}")
     assert service.attempt(f"systemctl restart {UNIT}").returncode != 0
     assert shown(service, "ExecMainStatus", "NRestarts") == {"ExecMainStatus": "2", "NRestarts": "0"}
-    assert f"{settings}:3: colour" in service.run(f"journalctl --no-pager --unit {UNIT}")
+    assert f"{settings}:4: colour" in service.run(f"journalctl --no-pager --unit {UNIT}")
     service.run(f"cp --preserve /root/kept {settings}")
 
 

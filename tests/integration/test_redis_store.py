@@ -169,7 +169,6 @@ async def test_a_node_that_starts_while_redis_is_lost_knows_what_it_knew(
     async with open_store(url) as store, store.watch("voices"):
         anna = await store.put("voices", "anna", {"n": 1}, files={"a.wav": b"sound"})
         await store.put("voices", "\ud800", {})
-        await store.put("voices", "gone", {}, expires_in=0.1)
         await store.list("voices")
     mortal.kill()
     try:
@@ -180,7 +179,7 @@ async def test_a_node_that_starts_while_redis_is_lost_knows_what_it_knew(
             mortal.start()
             async with open_store(f"{url}-other") as other:
                 await until_it_works(lambda: other.put("voices", "bob", {}))
-            assert await anext(changes) in {"anna", "bob", "gone", "\ud800"}
+            assert await anext(changes) in {"anna", "bob", "\ud800"}
             changed = await store.put("voices", "anna", {"n": 2}, revision=1)
             assert changed.files == {"a.wav": 5}
         async with open_store(f"{url}-elsewhere") as elsewhere:

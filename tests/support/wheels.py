@@ -9,6 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TARGET = ("--only-binary", ":all:", "--python-version", "3.11", "--constraint", str(ROOT / "constraints.txt"))
 """Debian 12's Python, and the versions that everybody gets."""
+MORE = ("hatchling", "async-timeout")
+"""What builds voicenode, and what Debian's 3.11.2 needs besides: pip asks this Python for its patch level."""
 
 
 def wheels(folder: Path) -> Path:
@@ -18,5 +20,5 @@ def wheels(folder: Path) -> Path:
     subprocess.run(build, check=True)
     ours = next(made.glob("voicenode-*.whl"))
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(made), *TARGET]
-    subprocess.run([*download, str(ours), "hatchling"], check=True, capture_output=True, timeout=600)
+    subprocess.run([*download, str(ours), *MORE], check=True, capture_output=True, timeout=600)
     return made

@@ -154,6 +154,7 @@ def test_the_transcript_stays_with_the_first_recording_even_where_another_is_cle
     voice = checked(file(noisy(spoken(), 16)), file(spoken()), transcript=WORDS)
     assert voice.transcribed is not None
     assert voice.transcribed.name == "0.wav"
+    assert voice.spoken.wav == voice.transcribed.wav
     assert voice.transcript == WORDS
 
 

@@ -68,7 +68,9 @@ def best(recordings: Sequence[tuple[Samples, Sequence[Phrase]]], seconds: float)
 
 
 def _cleanest(samples: Samples, found: Sequence[Phrase], room: int) -> Sequence[Phrase]:
-    """The run of phrases that fits and is best: twice the length is worth 6 dB of noise."""
+    """All, or the run of phrases that fits and is best: twice the length is worth 6 dB of noise."""
+    if _length(found) <= room:
+        return found
     levels = frame_powers(samples)
     short = [part for phrase in found for part in _parts(phrase, levels, room)]
     return max(_runs(short, room), key=lambda run: _snr(levels, run) + 20 * float(np.log10(_length(run))))

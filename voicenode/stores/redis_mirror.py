@@ -102,7 +102,11 @@ class Mirror:
         if self._changes_to_keep:
             self._changes_to_keep = False
             self._save_after = time.monotonic() + _SAVE_SECONDS
-            await asyncio.to_thread(self._snapshot.write, self.records)
+            try:
+                await asyncio.to_thread(self._snapshot.write, self.records)
+            except asyncio.CancelledError:
+                self._changes_to_keep = True  # whoever closes the store waits until they are kept
+                raise
 
     async def _recall(self) -> bool:
         """Whether something is known; else it is what an earlier process knew."""
