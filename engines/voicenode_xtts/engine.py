@@ -143,14 +143,15 @@ class XttsEngine(TTSEngine[XttsOptions]):
         import numpy as np  # noqa: PLC0415  (heavy, and loaded by now)
 
         voice, held = segment.artefacts or segment.voice, np.zeros(0, np.float32)
+        enough = round(self._format.rate * _TELLING)
         for piece in pieces:
             if voice in self._gains:
                 yield guard.limit(piece * self._gains[voice])
                 continue
             held = np.concatenate((held, piece))
             yield piece[:0]
-            if len(held) >= self._format.rate * _TELLING:
-                self._gains[voice] = guard.gain(held, self._format.rate)
+            if len(held) >= enough:
+                self._gains[voice] = guard.gain(held[:enough], self._format.rate)
                 yield guard.limit(held * self._gains[voice])
         if voice not in self._gains and len(held):
             yield guard.limit(held * guard.gain(held, self._format.rate))
