@@ -7,7 +7,7 @@ from pathlib import Path
 
 from script.benchmarks import picture, report
 
-BENCHMARKS = {"node": {}, "mqtt": {}, "xtts": {"rounds": 3}, "f5": {}}
+BENCHMARKS = {"node": {}, "mqtt": {}, "cloning": {}, "xtts": {"rounds": 3}, "f5": {}}
 """Each has a module here with `measure`, which is imported when it is asked for, and takes these options."""
 
 

@@ -14,12 +14,13 @@ from tests.support import recorded
 from tests.support.cloning import HERE, Cloning, check_once, cloning, lines, recording
 from tests.support.engines.voicenode_tone import ToneOptions
 from tests.support.limits import LIMIT
+from tests.support.redis_server import RedisServer
+from tests.support.stores import open_store
 from voicenode.cloning import Rules, VoiceLimits
 from voicenode.cloning.profile import COLLECTION
 from voicenode.errors import ConflictError, ErrorCode, StoreError, VoiceServiceError
 from voicenode.request import SynthesisRequest
 from voicenode.stores import attachments
-from voicenode.stores.file import FileStore
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
@@ -56,6 +57,10 @@ def names(node: Cloning) -> list[str]:
     return [voice.name for voice in node.processor.catalogue if voice.cloned]
 
 
+def revisions(node: Cloning) -> list[int]:
+    return [voice.revision for voice in node.processor.catalogue if voice.cloned]
+
+
 async def refused(code: ErrorCode, doing: object) -> str:
     with pytest.raises(VoiceServiceError) as raised:
         await doing  # type: ignore[misc]
@@ -87,18 +92,45 @@ async def test_a_voice_outlives_its_node(tmp_path: Path) -> None:
         assert await node.say("Hello", "Anna") == heard
 
 
-async def test_a_voice_that_another_node_made_speaks_here(tmp_path: Path) -> None:
+@pytest.fixture(params=["file", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> str:
+    if request.param == "file":
+        return f"file:{tmp_path / 'shared'}"
+    return f"{redis_server.url}?prefix={tmp_path.name}&cache={tmp_path / 'cache'}"
+
+
+async def test_a_voice_that_another_node_made_speaks_here(url: str, tmp_path: Path) -> None:
     async with (
-        FileStore(tmp_path / "shared", poll=0.05) as store,
-        FileStore(tmp_path / "shared", poll=0.05) as same,
+        open_store(url) as store,
+        open_store(url) as same,
         cloning(tmp_path / "one", store=store) as one,
         cloning(tmp_path / "other", store=same) as other,
     ):
         await one.clone()
         await eventually(lambda: names(other) == ["Anna"])
-        assert CLONED.fullmatch(await other.say("Hello", "anna"))
+        heard = await other.say("Hello", "anna")
+        assert heard == await one.say("Hello", "anna")
+        await one.clone(sound=await asyncio.to_thread(recording, OTHER), replace=True)
+        await eventually(
+            lambda: [voice.revision for voice in other.processor.catalogue if voice.cloned] == [2]
+        )
+        assert await other.say("Hello", "anna") != heard
         await one.voices.desk.delete({"name": "anna"}, HERE)
         await eventually(lambda: not names(other))
+
+
+async def test_a_voice_that_was_heard_here_speaks_on_while_its_redis_is_away(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis") as server:
+        url = f"{server.url}?prefix=x&cache={tmp_path / 'cache'}"
+        async with open_store(url) as store, cloning(tmp_path, store=store) as node:
+            await node.clone()
+            heard = await node.say("Hello", "anna")
+            await asyncio.to_thread(server.kill)
+            assert await node.say("Hello", "anna") == heard
+            other = await asyncio.to_thread(recording, OTHER)
+            await refused(ErrorCode.STORE_UNAVAILABLE, node.clone("Berta", other))
+            await refused(ErrorCode.STORE_UNAVAILABLE, node.clone("Anna", other, replace=True))
+            assert await node.say("Hello", "anna") == heard
 
 
 async def test_every_engine_that_clones_speaks_in_the_voice(tmp_path: Path) -> None:

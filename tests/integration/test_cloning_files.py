@@ -12,9 +12,9 @@ from tests.support import recorded, tone
 from tests.support.cloning import Cloning, check_once, cloning, recording
 from tests.support.limits import LIMIT
 from voicenode.cloning import archive
+from voicenode.cloning.files import read_file
 from voicenode.cloning.folder import imported
 from voicenode.cloning.profile import COLLECTION, VoiceProfile
-from voicenode.cloning.profiles import read_file
 from voicenode.errors import ErrorCode, RequestError
 
 pytestmark = pytest.mark.usefixtures("tone_engine")

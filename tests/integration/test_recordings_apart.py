@@ -36,7 +36,11 @@ def decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Decoder:
 
 @pytest.mark.parametrize(
     ("what", "told"),
-    [("os.kill(os.getpid(), 11)", "was ended by SIGSEGV"), ("os._exit(3)", "failed with status 3")],
+    [
+        ("os.kill(os.getpid(), 11)", "was ended by SIGSEGV"),
+        ("os._exit(3)", "failed with status 3"),
+        ("print('junk', flush=True); os._exit(0)", "answered with nonsense"),
+    ],
 )
 async def test_a_decoder_that_crashes_costs_one_recording(decoder: Decoder, what: str, told: str) -> None:
     decoder(f"import os; {what}")

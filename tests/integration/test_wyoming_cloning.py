@@ -78,7 +78,7 @@ async def test_a_file_in_the_message_becomes_a_voice(client: AsyncClient) -> Non
     answer = await ask(client, "clone-voice", recording(), name="Anna", transaction="c1")
     assert (answer.type, answer.data["name"], answer.data["transaction"]) == ("voice-cloned", "Anna", "c1")
     info = await ask(client, "describe")
-    assert "Anna" in [voice["name"] for voice in info.data["tts"][0]["voices"]]
+    assert ("Anna", "1") in [(voice["name"], voice["version"]) for voice in info.data["tts"][0]["voices"]]
     await client.write_event(request("Hello", "anna"))
     heard = await hear(client)
     assert heard.whole

@@ -15,8 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tests.support.stores import fork, open_store, succeed
+from voicenode.cloning.files import read_file
 from voicenode.cloning.profile import COLLECTION, Artefacts, Kept, VoiceProfile
-from voicenode.cloning.profiles import VoiceProfiles, read_file
+from voicenode.cloning.profiles import VoiceProfiles
 from voicenode.errors import ConflictError
 
 if TYPE_CHECKING:

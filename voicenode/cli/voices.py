@@ -141,7 +141,8 @@ async def _ask(
 
 
 async def _export(config: Path | None, name: str, path: Path) -> None:
-    from voicenode.cloning import archive, profiles  # noqa: PLC0415 (serve does without)
+    from voicenode.cloning import archive  # noqa: PLC0415 (serve does without)
+    from voicenode.cloning.files import read_file  # noqa: PLC0415 (likewise)
     from voicenode.errors import ErrorCode, StoreError  # noqa: PLC0415 (likewise)
     from voicenode.voices import name_key, unknown  # noqa: PLC0415 (likewise)
 
@@ -150,8 +151,7 @@ async def _export(config: Path | None, name: str, path: Path) -> None:
         if kept is None:
             raise unknown(ErrorCode.UNKNOWN_VOICE, "cloned voice", name, await kept_voices.names())
         files = {
-            each: await profiles.read_file(kept_voices.store, name_key(name), each)
-            for each in kept.profile.files
+            each: await read_file(kept_voices.store, name_key(name), each) for each in kept.profile.files
         }
     content = archive.pack(kept.profile, files)
     try:

@@ -18,7 +18,7 @@ import zlib
 from typing import TYPE_CHECKING
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
-from voicenode.cloning.artefacts import model_of
+from voicenode.cloning.files import model_of
 from voicenode.cloning.names import checked_name
 from voicenode.cloning.profile import Kept, VoiceProfile
 from voicenode.errors import ErrorCode, RequestError, VoiceServiceError

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 import shutil
-import struct
-import tempfile
 from collections import Counter
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voicenode.cloning.files import REFERENCE, laid_out, local_name, local_names, model_of, place, read_file
 from voicenode.cloning.profile import Artefacts, Kept
-from voicenode.cloning.profiles import read_file
 from voicenode.errors import EngineError, ErrorCode, RequestError, StoreError, VoiceServiceError
 from voicenode.voices import name_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
     from voicenode.cloning.profile import VoiceProfile
     from voicenode.cloning.profiles import VoiceProfiles
@@ -30,8 +27,6 @@ if TYPE_CHECKING:
 
 _AGAIN_SECONDS = 600.0
 """Until artefacts that could not be made are tried again."""
-_LONGEST_HEADER = 1 << 20
-_REFERENCE = "reference.wav"
 
 _log = logging.getLogger(__name__)
 
@@ -113,12 +108,12 @@ class ArtefactKeeper:
         needs_words = self._engines[engine].info.needs_transcript
         reference = files[profile.spoken if needs_words else profile.style]
         try:
-            folder = await asyncio.to_thread(_laid_out, self._folder, reference)
+            folder = await asyncio.to_thread(laid_out, self._folder, reference)
         except OSError as error:
             raise StoreError.of(error, f"The recording of '{profile.name}' cannot be written") from error
         try:
             words = profile.transcript if needs_words else None
-            content = await self._pool.clone(engine, [str(folder / _REFERENCE)], words)
+            content = await self._pool.clone(engine, [str(folder / REFERENCE)], words)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         digest = hashlib.sha256(content).hexdigest()
@@ -126,7 +121,7 @@ class ArtefactKeeper:
 
     def follow(self, before: Kept | None, after: Kept | None) -> None:
         """A voice has changed: what it no longer has goes, and what it lacks will be made."""
-        gone = _files(before) - _files(after)
+        gone = local_names(before) - local_names(after)
         if gone:
             self._unwanted |= gone
             idle = [name for name in gone if name not in self._lent]
@@ -141,7 +136,7 @@ class ArtefactKeeper:
             if kept is None:
                 raise RequestError(ErrorCode.UNKNOWN_VOICE, f"there is no voice '{voice.name}' any more")
             made = self._made(kept, voice.engine) or await self._ensure(kept, voice.engine)
-            path = self._folder / _local_name(made)
+            path = self._folder / local_name(made)
             if await asyncio.to_thread(path.is_file) or await self._fetch(kept, made, path):
                 return path
         raise StoreError(ErrorCode.STORE_FAILED, f"what belongs to voice '{voice.name}' is not in the store")
@@ -160,7 +155,7 @@ class ArtefactKeeper:
                 ErrorCode.STORE_FAILED,
                 f"{made.file} of voice '{kept.profile.name}' is damaged; clone it again",
             )
-        await asyncio.to_thread(_place, path, content)
+        await asyncio.to_thread(place, path, content)
         return True
 
     def _made(self, kept: Kept, engine: str) -> Artefacts | None:
@@ -185,7 +180,7 @@ class ArtefactKeeper:
             made, content = await self.compute(engine, kept.profile, await self._read(kept))
         except RequestError as error:
             raise EngineError(ErrorCode.ENGINE_FAILED, str(error)) from error
-        await asyncio.to_thread(_place, self._folder / _local_name(made), content)
+        await asyncio.to_thread(place, self._folder / local_name(made), content)
         kept = await self._profiles.refreshed(name) or kept
         removed: dict[str, bytes | None] = dict.fromkeys(
             kept.profile.files - kept.profile.with_artefacts(engine, made).files
@@ -239,7 +234,7 @@ class ArtefactKeeper:
     def _prepare(self) -> None:
         """What an earlier life left behind goes, unless a voice has it."""
         self._folder.mkdir(0o700, parents=True, exist_ok=True)
-        wanted = {name for kept in self._profiles for name in _files(kept)}
+        wanted = {name for kept in self._profiles for name in local_names(kept)}
         for path in self._folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -258,61 +253,3 @@ def _model(engine: TTSEngine[Any]) -> str:
         return engine.artefacts_model()
     except EngineError:  # which loading it will tell
         return ""
-
-
-def model_of(content: bytes) -> str:
-    """The model that made artefacts; empty where they do not tell.
-
-    Raises:
-        EngineError: they are no safetensors file.
-    """
-    try:
-        (length,) = struct.unpack_from("<Q", content)
-        if length > _LONGEST_HEADER:
-            raise ValueError("its header is too long")  # noqa: TRY301 - with all others
-        header = json.loads(content[8 : 8 + length])
-        model: str = str(header.get("__metadata__", {}).get("model", ""))
-    except (struct.error, ValueError, AttributeError) as error:
-        what = f"the engine made something that is no safetensors file: {error}"
-        raise EngineError(ErrorCode.ENGINE_FAILED, what) from error
-    return model
-
-
-def _local_name(made: Artefacts) -> str:
-    """Nothing else ever has the same name, which engines rely on."""
-    return f"{made.sha256[:32]}.safetensors"
-
-
-def _files(kept: Kept | None) -> set[str]:
-    """The names of the local copies of what a voice has."""
-    if kept is None:
-        return set()
-    return {_local_name(made) for several in kept.profile.artefacts.values() for made in several}
-
-
-def _laid_out(parent: Path, reference: bytes) -> Path:
-    """A new folder with a recording in it, or none."""
-    folder = Path(tempfile.mkdtemp(dir=parent))
-    try:
-        (folder / _REFERENCE).write_bytes(reference)
-    except OSError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return folder
-
-
-def _place(path: Path, content: bytes) -> None:
-    """Write a file that appears whole.
-
-    Raises:
-        StoreError: there is no room.
-    """
-    try:
-        folder = Path(tempfile.mkdtemp(dir=path.parent))
-        try:
-            (folder / path.name).write_bytes(content)
-            (folder / path.name).replace(path)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    except OSError as error:
-        raise StoreError.of(error, f"{path} cannot be written") from error

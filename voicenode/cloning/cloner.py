@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from voicenode import recordings
 from voicenode.cloning import names
-from voicenode.cloning.profile import Kept, VoiceProfile
-from voicenode.cloning.profiles import same_sound
+from voicenode.cloning.profile import Kept, VoiceProfile, same_sound
 from voicenode.cloning.request import MAX_BYTES
 from voicenode.errors import BusyError, ConflictError, EngineError, ErrorCode, RequestError
 from voicenode.transcription import Reference

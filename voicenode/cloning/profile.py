@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from pydantic import TypeAdapter
 
 from voicenode.errors import ErrorCode, RequestError
 from voicenode.quality import checks
+from voicenode.voices import name_key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voicenode.stores.store import Document
 
 COLLECTION = "voices"
@@ -164,6 +168,24 @@ def summary(kept: Kept) -> dict[str, Any]:
         "pinned": profile.pinned,
         "expires": _time(kept.expires_at),
     }
+
+
+def sorted_for_show(found: Sequence[Kept], limit: int) -> list[Kept]:
+    """At most `limit` voices, pinned and last used first; ordered by name."""
+    best = found if len(found) <= limit else heapq.nlargest(limit, found, key=_importance)
+    return sorted(best, key=lambda kept: name_key(kept.profile.name))
+
+
+def same_sound(other: Kept | None, one: Kept | None) -> TypeGuard[Kept]:
+    """Whether only what is not heard has changed between two looks at a voice."""
+    if one is None or other is None:
+        return False
+    return (one.profile.id, one.profile.revision) == (other.profile.id, other.profile.revision)
+
+
+def _importance(kept: Kept) -> tuple[bool, float]:
+    profile = kept.profile
+    return profile.pinned, max(profile.created, profile.last_used or 0.0)
 
 
 _PROFILE = TypeAdapter(VoiceProfile)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import itertools
 import logging
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO, TypeGuard
+from typing import TYPE_CHECKING
 
-from voicenode.cloning.profile import COLLECTION, Kept, VoiceProfile
-from voicenode.errors import ConflictError, ErrorCode, RequestError, StoreError
+from voicenode.cloning.files import read_file
+from voicenode.cloning.profile import COLLECTION, Kept, VoiceProfile, same_sound
+from voicenode.errors import ConflictError, RequestError, StoreError
 from voicenode.voices import name_key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
     from voicenode.stores.store import Document, Store
 
@@ -213,9 +213,9 @@ class VoiceProfiles:
 
     async def _keep_house(self) -> None:
         for minutes in itertools.count():
+            await asyncio.sleep(_WRITE_SECONDS)
             if minutes % _SWEEP_MINUTES == 0:
                 await self._sweep()
-            await asyncio.sleep(_WRITE_SECONDS)
             await self.write_uses()
             for key, kept in list(self._kept.items()):
                 if kept.expired:
@@ -267,50 +267,8 @@ class VoiceProfiles:
             self._changed(before, after)
 
 
-def same_sound(other: Kept | None, one: Kept | None) -> TypeGuard[Kept]:
-    """Whether only what is not heard has changed between two looks at a voice."""
-    if one is None or other is None:
-        return False
-    return (one.profile.id, one.profile.revision) == (other.profile.id, other.profile.revision)
-
-
-async def read_file(store: Store, key: str, name: str) -> bytes:
-    """What is in a file that belongs to a voice.
-
-    Raises:
-        StoreError: it cannot be read.
-    """
-    opening = asyncio.ensure_future(store.open(COLLECTION, key, name))
-    try:
-        file = await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        opening.add_done_callback(_close)
-        raise
-    if file is None:
-        raise StoreError(ErrorCode.STORE_FAILED, f"{name} of voice '{key}' is not in the store any more")
-    with file:
-        return await asyncio.to_thread(file.read)
-
-
-def _close(opening: asyncio.Future[BinaryIO | None]) -> None:
-    """Nobody waits for a file any more."""
-    if not opening.cancelled() and not opening.exception() and (file := opening.result()):
-        file.close()
-
-
-def sorted_for_show(found: Sequence[Kept], limit: int) -> list[Kept]:
-    """At most `limit` voices, pinned and last used first; ordered by name."""
-    best = found if len(found) <= limit else heapq.nlargest(limit, found, key=_importance)
-    return sorted(best, key=lambda kept: name_key(kept.profile.name))
-
-
 def _is_older(one: Kept, other: Kept) -> bool:
     return one.profile.id == other.profile.id and one.version < other.version
-
-
-def _importance(kept: Kept) -> tuple[bool, float]:
-    profile = kept.profile
-    return profile.pinned, max(profile.created, profile.last_used or 0.0)
 
 
 def _read(document: Document) -> Kept | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voicenode.cloning.profiles import sorted_for_show
+from voicenode.cloning.profile import sorted_for_show
 from voicenode.voices import Voice, base_language, name_key, with_qualities
 
 if TYPE_CHECKING:

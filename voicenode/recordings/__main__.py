@@ -1,4 +1,4 @@
-"""The process of `check_apart`: standard input is what to check, standard output what came of it, pickled."""
+"""The process of `check_apart`: standard input is what to check, standard output what came of it."""
 
 import os
 import pickle
@@ -6,6 +6,8 @@ import sys
 
 from voicenode.errors import RequestError
 from voicenode.recordings import check
+from voicenode.recordings.model import CheckedRecordings
+from voicenode.recordings.outcome import Refusal, write
 
 _NICENESS = 10
 """Who is spoken to comes first."""
@@ -14,12 +16,12 @@ _NICENESS = 10
 def main() -> None:
     """Check, and answer with the result or with what the error says."""
     os.nice(_NICENESS)
-    sources, transcript, language = pickle.load(sys.stdin.buffer)  # noqa: S301 - it comes from our own code
+    sources, transcript, language = pickle.load(sys.stdin.buffer)  # noqa: S301 - the node itself asks
     try:
-        result: object = check(sources, transcript, language)
+        outcome: CheckedRecordings | Refusal = check(sources, transcript, language)
     except RequestError as error:
-        result = (error.code, str(error))
-    pickle.dump(result, sys.stdout.buffer)
+        outcome = Refusal(error.code, str(error))
+    sys.stdout.buffer.write(write(outcome))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from voicenode.recordings import CheckedRecordings
 
 _ANOTHER, _ALIKE = 0.7, 0.3
-"""Word error rates: from the first on it is another text. Recognisers come to 0.1 with most languages, and to
-0.5 with those that they hardly know; texts that have nothing in common differ in 0.8 or more."""
+"""Word error rates: from the first on it is another text. Texts that have nothing in
+common differ in 0.9 in the median, and in less than 0.7 once in a hundred pairs."""
 
 
 @dataclass(frozen=True, slots=True)

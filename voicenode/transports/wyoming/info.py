@@ -70,7 +70,7 @@ def _voice(voice: Voice, version: str, languages: Sequence[str]) -> TtsVoice:
         attribution=Attribution(name=voice.engine, url=""),
         installed=True,
         description=voice.description,
-        version=version,
+        version=str(voice.revision) if voice.cloned else version,
         languages=list(languages),
         speakers=[TtsVoiceSpeaker(name=speaker) for speaker in voice.speakers] or None,
     )
