@@ -70,7 +70,30 @@ def convert(folder: ModelFolder) -> None:
                 tensors = contents(_unpickled(source))
             except _DAMAGED as error:
                 raise unfit(f"{source} is not the checkpoint it should be: {error}") from error
-            _save(tensors, target, told)
+            save(tensors, target, told)
+
+
+def save(tensors: dict[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
+    """Write, read back and only then put in place, so that nothing half-made is ever found there.
+
+    Raises:
+        EngineError: there is no room for it.
+    """
+    try:
+        with NamedTemporaryFile(dir=target.parent, prefix=target.name, delete=False) as file:
+            temporary = Path(file.name)
+        try:
+            save_file(tensors, temporary, metadata)
+            _verify(tensors, temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        size = sum(tensor.nbytes for tensor in tensors.values()) / 1e9
+        raise EngineError(
+            ErrorCode.ENGINE_UNAVAILABLE,
+            f"{target} cannot be written ({error}); it needs {size:.1f} GB on a disk that can be written to",
+        ) from error
 
 
 def _unpickled(path: Path) -> Any:  # noqa: ANN401  (whatever the file holds)
@@ -106,25 +129,6 @@ def _voices(checkpoint: Any) -> dict[str, Tensor]:  # noqa: ANN401  (whatever th
 
 
 _CONTENTS: dict[str, Callable[[Any], dict[str, Tensor]]] = {MODEL: _weights, SPEAKERS: _voices}
-
-
-def _save(tensors: dict[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
-    """Write, read back and only then put in place, so that nothing half-made is ever found there."""
-    try:
-        with NamedTemporaryFile(dir=target.parent, prefix=target.name, delete=False) as file:
-            temporary = Path(file.name)
-        try:
-            save_file(tensors, temporary, metadata)
-            _verify(tensors, temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        size = sum(tensor.nbytes for tensor in tensors.values()) / 1e9
-        raise EngineError(
-            ErrorCode.ENGINE_UNAVAILABLE,
-            f"{target} cannot be written ({error}); it needs {size:.1f} GB on a disk that can be written to",
-        ) from error
 
 
 def _verify(tensors: Tensors, path: Path) -> None:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 _SILENCE = 0.1
 """Seconds that stand for a text in which there is nothing to say."""
+_TELLING = 0.5
+"""Seconds of a voice that tell how loud it is."""
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "DefaultCPUAllocator")
 
 
@@ -91,12 +93,12 @@ class XttsEngine(TTSEngine[XttsOptions]):
         _import_libraries()
         import torch  # noqa: PLC0415  (heavy)
 
+        from voicenode_xtts import processor  # noqa: PLC0415  (heavy)
         from voicenode_xtts.model import load  # noqa: PLC0415  (heavy)
         from voicenode_xtts.narrator import Narrator  # noqa: PLC0415  (heavy)
         from voicenode_xtts.speakers import Speakers  # noqa: PLC0415  (heavy)
 
-        if self.options.threads:
-            torch.set_num_threads(self.options.threads)
+        torch.set_num_threads(self.options.threads or processor.threads())
         folder = ModelFolder.of(self.options.path)
         with _memory_errors():
             model = load(folder, self.options)
@@ -111,8 +113,9 @@ class XttsEngine(TTSEngine[XttsOptions]):
             yield self._format.silence(_SILENCE)
             return
         with _memory_errors():
-            for samples in self._samples(segment, stop):
-                yield pcm_of(self._levelled(segment, samples)) if len(samples) else b""
+            samples = self._samples(segment, stop)
+            for piece in self._levelled(segment, samples) if self.options.normalize else samples:
+                yield pcm_of(piece) if len(piece) else b""
 
     def clone_voice(self, recordings: Sequence[str], transcript: str | None) -> bytes:
         del transcript  # XTTS v2 listens to the voice alone
@@ -130,14 +133,28 @@ class XttsEngine(TTSEngine[XttsOptions]):
         task = Task(segment.text, language, style, embedding, segment.speed, parameters)
         return self._narrator.speak(task, stop)
 
-    def _levelled(self, segment: Segment, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """At one loudness for all voices, by a gain that is found once for each."""
-        if not self.options.normalize:
-            return samples
-        voice = segment.artefacts or segment.voice
-        if voice not in self._gains:
-            self._gains[voice] = guard.gain(samples, self._format.rate)
-        return guard.limit(samples * self._gains[voice])
+    def _levelled(
+        self, segment: Segment, pieces: Iterator[NDArray[np.float32]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """At one loudness for all voices, by a gain that is found once for each.
+
+        The first time a voice speaks, it is held back until there is enough of it to tell how loud it is.
+        """
+        import numpy as np  # noqa: PLC0415  (heavy, and loaded by now)
+
+        voice, held = segment.artefacts or segment.voice, np.zeros(0, np.float32)
+        enough = round(self._format.rate * _TELLING)
+        for piece in pieces:
+            if voice in self._gains:
+                yield guard.limit(piece * self._gains[voice])
+                continue
+            held = np.concatenate((held, piece))
+            yield piece[:0]
+            if len(held) >= enough:
+                self._gains[voice] = guard.gain(held[:enough], self._format.rate)
+                yield guard.limit(held * self._gains[voice])
+        if voice not in self._gains and len(held):
+            yield guard.limit(held * guard.gain(held, self._format.rate))
 
 
 def _import_libraries() -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MODEL, SPEAKERS = "model", "speakers_xtts"
 """The checkpoints, `<name>.pth` as published; each is converted once to `<name>.safetensors`."""
+INT8 = "model-int8"
+"""What is made of the converted model for processors."""
 LAYOUT = "voicenode-xtts-1"
 """Names what conversion makes, so that a later version of it knows to convert again."""
 _DOWNLOAD = "download it with `voicenode models download xtts`"
@@ -70,13 +72,17 @@ class ModelFolder:
         """The published file."""
         return self.root / f"{name}.pth"
 
-    def converted(self, name: str) -> Path | None:
+    def converted(self, name: str, stamp: str | None = None) -> Path | None:
         """What was made of `source`, if that is still so; None where it is to be converted.
+
+        Args:
+            name: which of the files.
+            stamp: of what it was made of, where that is not `source`.
 
         Raises:
             EngineError: it is damaged, and there is no source to make it again.
         """
-        stamp = self.stamp(name)
+        stamp = stamp or self.stamp(name)
         for path in self._places(name):
             told = _told(path, forgiving=stamp is not None)
             if told.get("layout") == LAYOUT and stamp in {None, told.get("source")}:
@@ -95,10 +101,9 @@ class ModelFolder:
     def stamp(self, name: str) -> str | None:
         """Changes with the source; None where there is none."""
         try:
-            status = self.source(name).stat()
+            return stamp_of(self.source(name))
         except FileNotFoundError:
             return None
-        return f"{status.st_size} {status.st_mtime_ns}"
 
     def name(self) -> str:
         """Tells this model from others, in what is made by it."""
@@ -110,6 +115,12 @@ class ModelFolder:
     def _places(self, name: str) -> tuple[Path, Path]:
         key = hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:16]
         return self.root / f"{name}.safetensors", cache_folder() / key / f"{name}.safetensors"
+
+
+def stamp_of(path: Path) -> str:
+    """Changes with a file."""
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def cache_folder() -> Path:

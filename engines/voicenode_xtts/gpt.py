@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+from voicenode_xtts.projection import Projection
 
-    from voicenode_xtts.sampling import Sampler
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from voicenode_xtts.text import Tokenizer
+
+    Linear = Callable[[int, int], nn.Module]
 
 _MLP = 4
 _UNCOUNTED = 3
@@ -59,51 +62,54 @@ class Sizes:
         return self.audio_length - _UNCOUNTED
 
 
-class GPT(nn.Module):
-    """Voice and text in, audio tokens and what the vocoder needs of them out."""
+class Places(Protocol):
+    """Where the keys and values of new positions go, and what these positions see."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def mask(self) -> Tensor:
+        """What is added to the scores: 0 for what a position sees, minus infinity for what it does not."""
+        ...
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in keys and values, [texts, heads, positions, features].
+
+        Returns all that may be seen: keys, [texts, heads, span, features], and values, [..., features, span].
+        """
+        ...
+
+
+class GPT(nn.Module):
+    """Voice and text in, audio tokens and what the vocoder needs of them out; `Decoder` is its loop.
+
+    Args:
+        sizes: the architecture.
+        linear: makes the linear layers of the blocks, where nearly all weights are.
+    """
+
+    def __init__(self, sizes: Sizes, linear: Linear = Projection) -> None:
         super().__init__()
         self.sizes = sizes
         self.text_embedding = nn.Embedding(sizes.text_tokens, sizes.width)
         self.text_pos_embedding = _Positions(sizes.text_length + 2, sizes.width)
         self.mel_embedding = nn.Embedding(sizes.audio_tokens, sizes.width)
         self.mel_pos_embedding = _Positions(sizes.audio_length + _UNCOUNTED, sizes.width)
-        self.gpt = _Transformer(sizes)
+        self.gpt = _Transformer(sizes, linear)
         self.final_norm = nn.LayerNorm(sizes.width)
         self.mel_head = nn.Linear(sizes.width, sizes.audio_tokens)
 
-    @torch.inference_mode()
-    def generate(
-        self, voice: Tensor, text: Sequence[int], sampler: Sampler, most: int
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Audio tokens, each with its latent: what upstream's `get_generator` yields.
+    def forward(self, embedded: Tensor, places: Places) -> Tensor:
+        """New positions, [texts, positions, width], to the latents of the last of each, [texts, width]."""
+        latents: Tensor = self.final_norm(self.gpt(embedded, places)[:, -1])
+        return latents
 
-        Args:
-            voice: [positions, width].
-            text: tokens without the marks at its ends.
-            sampler: chooses among the likely tokens.
-            most: how many tokens to make unless the model stops by itself, by the token `stop_audio`.
-        """
-        prompt = torch.cat((voice, self._embed_text(text), self._embed_audio(self.sizes.start_audio, 0)))
-        cache = _Cache(self.sizes, len(prompt) + most, prompt)
-        hidden = self.gpt(prompt, cache)[-1:]
-        for position in range(1, most + 1):
-            latent = self.final_norm(hidden)
-            token = sampler.pick(self.mel_head(latent)[0])
-            yield token, latent[0]
-            if token == self.sizes.stop_audio or position == most:
-                return
-            hidden = self.gpt(self._embed_audio(token, position), cache)
-
-    def _embed_text(self, text: Sequence[int]) -> Tensor:
+    def embed_text(self, text: Sequence[int]) -> Tensor:
+        """Tokens without the marks at their ends to [positions, width], with them."""
         marked = [self.sizes.start_text, *text, self.sizes.stop_text]
         tokens = torch.tensor(marked, device=self.text_embedding.weight.device)
         return self.text_embedding.weight[tokens] + self.text_pos_embedding.emb.weight[: len(marked)]
 
-    def _embed_audio(self, token: int, position: int) -> Tensor:
-        embedded = self.mel_embedding.weight[token] + self.mel_pos_embedding.emb.weight[position]
-        return embedded[None]
+    def embed_audio(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Tokens, [n], at positions, [n], to [n, width]."""
+        return self.mel_embedding.weight[tokens] + self.mel_pos_embedding.emb.weight[positions]
 
 
 class _Positions(nn.Module):
@@ -112,80 +118,62 @@ class _Positions(nn.Module):
         self.emb = nn.Embedding(length, width)
 
 
-class _Cache:
-    """Keys and values of all positions so far."""
-
-    def __init__(self, sizes: Sizes, capacity: int, like: Tensor) -> None:
-        shape = (sizes.layers, 2, sizes.heads, capacity, sizes.width // sizes.heads)
-        self.layers = torch.empty(shape, dtype=like.dtype, device=like.device)
-        self.length = 0
-
-
 class _Transformer(nn.Module):
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, linear: Linear) -> None:
         super().__init__()
-        self.h = nn.ModuleList(_Block(sizes) for _ in range(sizes.layers))
+        self.h = nn.ModuleList(_Block(sizes, linear) for _ in range(sizes.layers))
         self.ln_f = nn.LayerNorm(sizes.width)
 
-    def forward(self, hidden: Tensor, cache: _Cache) -> Tensor:
-        """Further positions, [positions, width], after those in the cache, which takes them in."""
-        for block, layer in zip(self.h, cache.layers, strict=True):
-            hidden = block(hidden, layer, cache.length)
-        cache.length += len(hidden)
+    def forward(self, hidden: Tensor, places: Places) -> Tensor:
+        mask = places.mask()
+        for layer, block in enumerate(self.h):
+            hidden = block(hidden, layer, places, mask)
         normed: Tensor = self.ln_f(hidden)
         return normed
 
 
 class _Block(nn.Module):
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, linear: Linear) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(sizes.width)
-        self.attn = _Attention(sizes)
+        self.attn = _Attention(sizes, linear)
         self.ln_2 = nn.LayerNorm(sizes.width)
-        self.mlp = _Mlp(sizes.width)
+        self.mlp = _Mlp(sizes.width, linear)
 
-    def forward(self, hidden: Tensor, layer: Tensor, past: int) -> Tensor:
-        hidden = hidden + self.attn(self.ln_1(hidden), layer, past)
+    def forward(self, hidden: Tensor, layer: int, places: Places, mask: Tensor) -> Tensor:
+        hidden = hidden + self.attn(self.ln_1(hidden), layer, places, mask)
         after: Tensor = hidden + self.mlp(self.ln_2(hidden))
         return after
 
 
 class _Attention(nn.Module):
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, linear: Linear) -> None:
         super().__init__()
-        self.heads = sizes.heads
-        self.c_attn = _Projection(sizes.width, 3 * sizes.width)
-        self.c_proj = _Projection(sizes.width, sizes.width)
+        self._heads = sizes.heads
+        self._scale = (sizes.width // sizes.heads) ** -0.5
+        self.c_attn = linear(sizes.width, 3 * sizes.width)
+        self.c_proj = linear(sizes.width, sizes.width)
 
-    def forward(self, hidden: Tensor, layer: Tensor, past: int) -> Tensor:
-        count = len(hidden)
-        query, key, value = self.c_attn(hidden).view(count, 3, self.heads, -1).permute(1, 2, 0, 3)
-        layer[0, :, past : past + count] = key
-        layer[1, :, past : past + count] = value
-        keys, values = layer[:, None, :, : past + count]
-        mixed = functional.scaled_dot_product_attention(query[None], keys, values, is_causal=count > 1)
-        projected: Tensor = self.c_proj(mixed[0].transpose(0, 1).reshape(count, -1))
-        return projected
+    def forward(self, hidden: Tensor, layer: int, places: Places, mask: Tensor) -> Tensor:
+        texts, count, width = hidden.shape
+        mixed = self.c_attn(hidden.view(texts * count, width))
+        query, key, value = mixed.view(texts, count, 3, self._heads, -1).permute(2, 0, 3, 1, 4)
+        keys, values = places.extend(layer, key, value)
+        asked = (query * self._scale).to(keys.dtype).flatten(0, 1)
+        scores = torch.bmm(asked, keys.flatten(0, 1).transpose(1, 2)).view(texts, self._heads, count, -1)
+        likely = (scores + mask).softmax(-1).flatten(0, 1)
+        seen = torch.bmm(likely, values.flatten(0, 1).transpose(1, 2)).view(query.shape)
+        projected: Tensor = self.c_proj(seen.transpose(1, 2).reshape(texts * count, width).to(mixed.dtype))
+        return projected.view(texts, count, width)
 
 
 class _Mlp(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, linear: Linear) -> None:
         super().__init__()
-        self.c_fc = _Projection(width, _MLP * width)
-        self.c_proj = _Projection(_MLP * width, width)
+        self.c_fc = linear(width, _MLP * width)
+        self.c_proj = linear(_MLP * width, width)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        projected: Tensor = self.c_proj(functional.gelu(self.c_fc(hidden), approximate="tanh"))
-        return projected
-
-
-class _Projection(nn.Module):
-    """A linear layer whose weight is [inputs, outputs], as GPT-2 keeps it."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(inputs, outputs))
-        self.bias = nn.Parameter(torch.empty(outputs))
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return torch.addmm(self.bias, hidden, self.weight)
+        rows = hidden.view(-1, hidden.shape[-1])
+        projected: Tensor = self.c_proj(functional.gelu(self.c_fc(rows), approximate="tanh"))
+        return projected.view(hidden.shape)

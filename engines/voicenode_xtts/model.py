@@ -10,11 +10,15 @@ from safetensors import safe_open
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from voicenode_xtts import processor
 from voicenode_xtts.conversion import convert
+from voicenode_xtts.decoding import Decoder
 from voicenode_xtts.files import MODEL, unavailable, unfit
 from voicenode_xtts.gpt import GPT, Sizes
+from voicenode_xtts.int8 import int8
+from voicenode_xtts.projection import Int8Projection
 from voicenode_xtts.text import Tokenizer
-from voicenode_xtts.vocoder import HifiGan, VocoderStream
+from voicenode_xtts.vocoder import HifiGan, Vocoder, VocoderStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -25,7 +29,6 @@ if TYPE_CHECKING:
     from voicenode_xtts.files import ModelFolder
     from voicenode_xtts.options import XttsOptions
 
-_PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _SHOWN = 3
 
 
@@ -34,7 +37,8 @@ class Model:
     """All that speaks."""
 
     gpt: GPT
-    decoder: HifiGan
+    decoder: Decoder
+    hifigan: Vocoder
     tokenizer: Tokenizer
     config: Mapping[str, Any]
     weights: Path
@@ -55,7 +59,7 @@ class Model:
     def vocoder(self, embedding: Tensor, speed: float) -> VocoderStream:
         """A decoder of one utterance."""
         scales = self.scales if speed == 1 else (1 / speed, *self.scales)
-        return VocoderStream(self.decoder, embedding, scales)
+        return VocoderStream(self.hifigan, embedding, scales)
 
 
 def load(folder: ModelFolder, options: XttsOptions) -> Model:
@@ -67,23 +71,62 @@ def load(folder: ModelFolder, options: XttsOptions) -> Model:
     folder.check()
     config = folder.config()
     device = _device(options.device)
-    precision = _precision(options.precision, device)
     arguments = config["model_args"]
     tokenizer = Tokenizer(folder.vocabulary, arguments["gpt_max_text_tokens"])
     convert(folder)
     weights = folder.converted(MODEL)
     if weights is None:
         raise unavailable(f"{folder.source(MODEL)} changed while it was converted; try again")
-    with torch.device("meta"), Unfilled():
-        gpt = GPT(Sizes.of(arguments, tokenizer))
-        decoder = HifiGan(arguments["decoder_input_dim"], arguments["d_vector_dim"])
-    source = folder.source(MODEL) if folder.source(MODEL).is_file() else weights
-    fill(gpt, weights, "gpt.", source, lambda weight: weight.to(device, precision))
-    prefix = "hifigan_decoder.waveform_decoder."
-    fill(decoder, weights, prefix, source, lambda weight: weight.to(device, torch.float32))
-    return Model(
-        gpt, decoder, tokenizer, config, weights, arguments["output_sample_rate"], _scales(arguments)
-    )
+    made = _Made(folder, weights, device, Sizes.of(arguments, tokenizer))
+    gpt, dtype = made.exact_gpt() if options.precision == "exact" else made.fast_gpt()
+    rate, scales = arguments["output_sample_rate"], _scales(arguments)
+    return Model(gpt, Decoder(gpt, dtype), made.vocoder(arguments), tokenizer, config, weights, rate, scales)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The parts, with their weights on a device."""
+
+    folder: ModelFolder
+    weights: Path
+    device: torch.device
+    sizes: Sizes
+
+    def exact_gpt(self) -> tuple[GPT, torch.dtype]:
+        """In float32 throughout; and what its keys and values are kept in."""
+        torch.backends.cudnn.allow_tf32 = False  # a little less, which cuDNN takes for it
+        return self._gpt(torch.float32), torch.float32
+
+    def fast_gpt(self) -> tuple[GPT, torch.dtype]:
+        """As this device is quickest; and what its keys and values are kept in."""
+        if self.device.type != "cpu":
+            return self._gpt(torch.float16), torch.float16
+        if not processor.multiplies_int8():
+            return self.exact_gpt()
+        wide = processor.wide()
+        with torch.device("meta"), Unfilled():
+            gpt = GPT(self.sizes, lambda inputs, outputs: Int8Projection(inputs, outputs, wide))
+        fill(gpt, int8(self.folder, self.weights), "gpt.", self._source, lambda weight: weight)
+        return gpt, wide
+
+    def vocoder(self, arguments: Mapping[str, Any]) -> Vocoder:
+        with torch.device("meta"), Unfilled():
+            parts = HifiGan(arguments["decoder_input_dim"], arguments["d_vector_dim"])
+        prefix = "hifigan_decoder.waveform_decoder."
+        fill(parts, self.weights, prefix, self._source, lambda weight: weight.to(self.device, torch.float32))
+        return Vocoder(parts)
+
+    def _gpt(self, dtype: torch.dtype) -> GPT:
+        with torch.device("meta"), Unfilled():
+            gpt = GPT(self.sizes)
+        fill(gpt, self.weights, "gpt.", self._source, lambda weight: weight.to(self.device, dtype))
+        return gpt
+
+    @property
+    def _source(self) -> Path:
+        """What a user knows the weights as."""
+        published = self.folder.source(MODEL)
+        return published if published.is_file() else self.weights
 
 
 class Unfilled(TorchFunctionMode):
@@ -145,16 +188,6 @@ def _device(wanted: str) -> torch.device:
             f"device {wanted} cannot be used: {reason}; set `device: cpu`, or mend the GPU's driver"
         ) from error
     return device
-
-
-def _precision(wanted: str, device: torch.device) -> torch.dtype:
-    if wanted == "auto":
-        wanted = "fp32" if device.type == "cpu" else "fp16"
-    if wanted == "fp16" and device.type == "cpu":
-        raise unavailable("precision fp16 needs a GPU; set `precision: bf16`, or `fp32`")
-    if wanted == "fp32":  # and not a little less, which is what cuDNN takes for it
-        torch.backends.cudnn.allow_tf32 = False
-    return _PRECISIONS[wanted]
 
 
 def _scales(arguments: Mapping[str, Any]) -> tuple[float, ...]:

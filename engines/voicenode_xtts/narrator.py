@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ import torch
 
 from voicenode import guard
 from voicenode.engine import EngineError, ErrorCode
-from voicenode_xtts.sampling import Sampler
+from voicenode_xtts.pacing import Pace
+from voicenode_xtts.sampling import Choice
 from voicenode_xtts.text import settle
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-FIRST, GROWTH, LONGEST = 16, 1.5, 64
-"""Tokens of the first piece that is decoded, how much larger each next one is, and the largest."""
 _ALIVE = 16
 """Tokens between two signs of life."""
 _SHORT = 1.5
@@ -126,30 +126,32 @@ class Take:
         self._model = model
         self._task = task
         self._most = most
-        sizes = model.gpt.sizes
         self._tokens = model.tokenizer.encode(text, task.language)
-        self._sampler = Sampler(task.parameters, seed, sizes, model.device, endless=endless)
+        self._choice = Choice(task.parameters, seed, endless=endless)
         self.going = True
         """Whether there is more to come."""
         self.babbles = False
         """Whether the model did not find an end by itself."""
 
     def samples(self, stop: Event) -> Iterator[Samples]:
-        """The speech in growing pieces, with empty ones between."""
+        """The speech in pieces, with empty ones between."""
         vocoder = self._model.vocoder(self._task.embedding, self._task.speed)
-        size, last = float(FIRST), -1
+        pace, last = Pace(), -1
         latents: list[Tensor] = []
-        made = self._model.gpt.generate(self._task.style, self._tokens, self._sampler, self._most)
-        for count, (token, latent) in enumerate(made, start=1):
-            if stop.is_set():
-                return
-            last = token
-            latents.append(latent)
-            if len(latents) >= size:
-                yield vocoder.feed(torch.stack(latents)).cpu().numpy()
-                latents, size = [], min(size * GROWTH, LONGEST)
-            elif count % _ALIVE == 0:
-                yield np.zeros(0, np.float32)
+        made = self._model.decoder.generate(self._task.style, self._tokens, self._choice, self._most)
+        with closing(made):
+            for count, (token, latent) in enumerate(made, start=1):
+                if stop.is_set():
+                    return
+                last = token
+                latents.append(latent)
+                if pace.due(len(latents)):
+                    samples = vocoder.feed(torch.stack(latents)).cpu().numpy()
+                    pace.left(len(latents), len(samples) / self._model.rate)
+                    latents = []
+                    yield samples
+                elif count % _ALIVE == 0:
+                    yield np.zeros(0, np.float32)
         self.going, self.babbles = False, last != self._model.gpt.sizes.stop_audio
         rest = torch.stack(latents) if latents else self._task.style[:0]
         yield vocoder.feed(rest, last=True).cpu().numpy()

@@ -19,10 +19,10 @@ class XttsOptions:
     """The folder with model.pth, config.json, vocab.json, speakers_xtts.pth; null for the downloaded one."""
     device: str = "auto"
     """Where the model runs: cpu, cuda, cuda:N, or auto for a GPU where there is one."""
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
-    """How exactly the model computes; auto is fp16 on a GPU and fp32 on a CPU."""
+    precision: Literal["fast", "exact"] = "fast"
+    """fast: weights of 8 bits on a CPU, fp16 on a GPU; exact: fp32, which is several times slower."""
     threads: Annotated[int, Ge(0)] = 0
-    """Processor threads; 0 for as many as PyTorch likes."""
+    """Processor threads; 0 for as many as this machine has cores, and no more than eight."""
     voices_dir: str | None = None
     """A folder of recordings, each of them a voice with the file's name; null for none."""
     guard: bool = True

@@ -84,8 +84,8 @@ class Speakers:
         return Conditioner(self._model.config, self._model.weights).latents(recordings)
 
     def _placed(self, style: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
-        gpt, decoder = self._model.gpt, self._model.decoder
-        widths = gpt.sizes.width, decoder.cond_layer.in_channels
+        gpt = self._model.gpt
+        widths = gpt.sizes.width, self._model.hifigan.voice_width
         if (style.shape[-1], embedding.shape[1]) != widths:
             raise unavailable("this voice was cloned by another model; clone it again")
         weight = gpt.mel_head.weight

@@ -1,21 +1,25 @@
-"""The vocoder of XTTS v2, and how it decodes a stream: every latent once, and with exact joins."""
+"""The vocoder of XTTS v2, and how it decodes a stream: every latent once, and with exact joins.
+
+Each of its convolutions keeps the end of what it was given and begins there the next time. So nothing is
+decoded twice, however short the pieces are, and the whole is that of one decode.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from voicenode_xtts.convolution import Convolution, Piecewise
+from voicenode_xtts.stretching import Stretcher
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HOP = 256
 """Samples per frame."""
-CONTEXT = 14
-"""Frames on either side that a frame's samples depend on: 3 by `conv_pre`, 1 by the first of `ups`, 7.5 by
-the blocks at 8 times the rate, and ever less by what follows at 64, 128 and 256 times; 13.3 in all."""
 
 _CHANNELS = 512
 _RATES, _KERNELS = (8, 8, 2, 2), (16, 16, 4, 4)
@@ -24,35 +28,45 @@ _SLOPE, _LAST_SLOPE = 0.1, 0.01
 
 
 class HifiGan(nn.Module):
-    """Frames and a voice to samples; upstream's `HifiganGenerator` with its weight norm folded."""
+    """The weights of upstream's `HifiganGenerator`, named as there, with its weight norm folded."""
 
     def __init__(self, width: int, voice_width: int) -> None:
         super().__init__()
         channels = [_CHANNELS >> level for level in range(len(_RATES) + 1)]
-        self.conv_pre = nn.Conv1d(width, _CHANNELS, 7, padding=3)
+        self.conv_pre = nn.Conv1d(width, _CHANNELS, 7)
         self.cond_layer = nn.Conv1d(voice_width, _CHANNELS, 1)
         self.ups = nn.ModuleList(
-            nn.ConvTranspose1d(channels[level], channels[level + 1], kernel, rate, (kernel - rate) // 2)
+            nn.ConvTranspose1d(channels[level], channels[level + 1], kernel, rate)
             for level, (rate, kernel) in enumerate(zip(_RATES, _KERNELS, strict=True))
         )
         self.conds = nn.ModuleList(nn.Conv1d(voice_width, count, 1) for count in channels[1:])
         self.resblocks = nn.ModuleList(
-            _Block(count, kernel) for count in channels[1:] for kernel in _BLOCK_KERNELS
+            _BlockWeights(count, kernel) for count in channels[1:] for kernel in _BLOCK_KERNELS
         )
-        self.conv_post = nn.Conv1d(channels[-1], 1, 7, padding=3, bias=False)
+        self.conv_post = nn.Conv1d(channels[-1], 1, 7, bias=False)
 
-    def forward(self, frames: Tensor, voice: Tensor) -> Tensor:
-        """Frames, [width, frames], and a voice, [voice width, 1], to samples, [frames * HOP]."""
-        hidden = self.conv_pre(frames) + self.cond_layer(voice)
+
+class Vocoder:
+    """A vocoder that is ready to decode; its weights are laid out for this device."""
+
+    def __init__(self, weights: HifiGan) -> None:
+        self.voice_width = weights.cond_layer.in_channels
+        self.pre, self.post = Convolution.of(weights.conv_pre), Convolution.of(weights.conv_post)
         blocks = len(_BLOCK_KERNELS)
-        for level, (up, condition) in enumerate(zip(self.ups, self.conds, strict=True)):
-            hidden = up(functional.leaky_relu(hidden, _SLOPE)) + condition(voice)
-            mixed = self.resblocks[level * blocks](hidden)
-            for block in self.resblocks[level * blocks + 1 : (level + 1) * blocks]:
-                mixed += block(hidden)
-            hidden = mixed / blocks
-        samples: Tensor = torch.tanh(self.conv_post(functional.leaky_relu(hidden, _LAST_SLOPE)))
-        return samples[0]
+        self.levels = [
+            _Level(up, list(weights.resblocks)[level * blocks : (level + 1) * blocks], rate)
+            for level, (up, rate) in enumerate(zip(weights.ups, _RATES, strict=True))
+        ]
+        self._conditions = [
+            (layer.weight[..., 0].clone(), layer.bias + own.bias)
+            for layer, own in zip(
+                (weights.cond_layer, *weights.conds), (weights.conv_pre, *weights.ups), strict=True
+            )
+        ]
+
+    def biases(self, voice: Tensor) -> list[Tensor]:
+        """What is added before the first level, and in each level, for a voice, [width, 1]."""
+        return [functional.linear(voice[:, 0], weight, bias) for weight, bias in self._conditions]
 
 
 class VocoderStream:
@@ -64,74 +78,101 @@ class VocoderStream:
         scales: by how much the latents are stretched, one step after the other, to be frames.
     """
 
-    def __init__(self, decoder: HifiGan, voice: Tensor, scales: Sequence[float]) -> None:
-        self._decoder = decoder
-        self._voice = voice
+    def __init__(self, decoder: Vocoder, voice: Tensor, scales: Sequence[float]) -> None:
+        self._dtype = voice.dtype
         self._stretchers = [Stretcher(scale) for scale in scales]
-        self._frames = voice.new_zeros(0, decoder.conv_pre.in_channels)
-        self._done = 0
+        self._frames = Decoding(decoder, voice)
 
     @torch.inference_mode()
     def feed(self, latents: Tensor, *, last: bool = False) -> Tensor:
         """Further latents, [count, width], to the samples that no later latent can change any more."""
-        frames = latents.to(self._voice.dtype)
+        frames = latents.to(self._dtype)
         for stretcher in self._stretchers:
             frames = stretcher.feed(frames, last=last)
-        self._frames = torch.cat((self._frames, frames))
-        end = len(self._frames) if last else len(self._frames) - CONTEXT
-        if end <= self._done:
-            return self._voice.new_zeros(0)
-        samples: Tensor = self._decoder(self._frames.T, self._voice)[self._done * HOP : end * HOP]
-        spent = max(0, end - CONTEXT)
-        self._frames, self._done = self._frames[spent:], end - spent
-        return samples
+        return self._frames.feed(frames, last=last)
 
 
-class Stretcher:
-    """`torch.nn.functional.interpolate(..., mode="linear")` of a sequence, [count, width], that grows."""
+class Decoding:
+    """Frames of one utterance to samples, piece by piece."""
 
-    def __init__(self, scale: float) -> None:
-        self._scale = scale
-        self._rows: Tensor | None = None
-        self._first = 0
-        self._made = 0
+    def __init__(self, decoder: Vocoder, voice: Tensor) -> None:
+        first, *others = decoder.biases(voice)
+        self._pre = Piecewise(decoder.pre, first)
+        self._levels = [_LevelStream(level, bias) for level, bias in zip(decoder.levels, others, strict=True)]
+        self._post = Piecewise(decoder.post)
 
-    def feed(self, rows: Tensor, *, last: bool) -> Tensor:
-        """All that can be told: beyond the last known row only when there will be no other."""
-        if self._rows is not None:
-            rows = torch.cat((self._rows, rows))
-        known = self._first + len(rows)
-        end = int(known * self._scale) if last else int((known - 0.5) * self._scale - 0.5)
-        places = self._places(range(self._made, max(end, self._made)), rows.device)
-        left = places.long()
-        weight = (places - left)[:, None].to(rows.dtype)
-        right = (left + 1).clamp(max=known - 1)
-        made = rows[left - self._first] * (1 - weight) + rows[right - self._first] * weight
-        self._made += len(made)
-        needed = int(self._places(range(self._made, self._made + 1), rows.device)[0])
-        spent = min(max(0, needed - self._first), len(rows))
-        self._rows, self._first = rows[spent:], self._first + spent
-        return made
-
-    def _places(self, numbers: range, device: torch.device) -> Tensor:
-        """Where in the source each number lies, rounded once to float32 as torch's fused kernel does."""
-        step = torch.tensor(1 / self._scale, dtype=torch.float32).double().to(device)
-        made = torch.arange(numbers.start, numbers.stop, dtype=torch.float64, device=device)
-        return ((made + 0.5) * step - 0.5).float().clamp(min=0)
+    def feed(self, frames: Tensor, *, last: bool) -> Tensor:
+        """Frames, [count, width], to all samples, [HOP for each frame], that are sure by now."""
+        hidden = self._pre.feed(frames, last=last)
+        for level in self._levels:
+            hidden = level.feed(hidden, last=last)
+        return self._post.feed(functional.leaky_relu_(hidden, _LAST_SLOPE), last=last)[:, 0].tanh()
 
 
-class _Block(nn.Module):
+class _BlockWeights(nn.Module):
     def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.convs1 = nn.ModuleList(_convolution(channels, kernel, dilation) for dilation in _DILATIONS)
-        self.convs2 = nn.ModuleList(_convolution(channels, kernel, 1) for _ in _DILATIONS)
+        self.convs1 = nn.ModuleList(
+            nn.Conv1d(channels, channels, kernel, dilation=dilation) for dilation in _DILATIONS
+        )
+        self.convs2 = nn.ModuleList(nn.Conv1d(channels, channels, kernel) for _ in _DILATIONS)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        for first, second in zip(self.convs1, self.convs2, strict=True):
-            mixed = first(functional.leaky_relu(hidden, _SLOPE))
-            hidden = hidden + second(functional.leaky_relu(mixed, _SLOPE))
+
+class _Level:
+    """From one rate to a higher one, and three blocks there, of which the mean is taken."""
+
+    def __init__(self, up: nn.Module, blocks: Sequence[Any], rate: int) -> None:
+        self.rate = rate
+        self.up = Convolution.of_transposed(up)
+        self.blocks = [
+            [
+                (Convolution.of(first), Convolution.of(second))
+                for first, second in zip(block.convs1, block.convs2, strict=True)
+            ]
+            for block in blocks
+        ]
+
+
+class _LevelStream:
+    def __init__(self, level: _Level, voice: Tensor) -> None:
+        self._rate = level.rate
+        self._up = Piecewise(level.up, voice.repeat(level.rate))
+        self._blocks = [_BlockStream(pairs) for pairs in level.blocks]
+        self._ready = [voice.new_zeros(0, len(voice)) for _ in self._blocks]
+        self._first = True
+
+    def feed(self, hidden: Tensor, *, last: bool) -> Tensor:
+        hidden = self._risen(functional.leaky_relu_(hidden, _SLOPE), last=last)
+        ready = [
+            torch.cat((rows, block.feed(hidden, last=last)))
+            for rows, block in zip(self._ready, self._blocks, strict=True)
+        ]
+        count = min(map(len, ready))
+        self._ready = [rows[count:] for rows in ready]
+        mixed = ready[0][:count]
+        for rows in ready[1:]:
+            mixed += rows[:count]
+        return mixed.div_(len(ready))
+
+    def _risen(self, hidden: Tensor, *, last: bool) -> Tensor:
+        """At the higher rate; half a step of the lower one is cut off at both ends."""
+        blocks = self._up.feed(hidden, last=last)
+        rows = blocks.reshape(len(blocks) * self._rate, blocks.shape[1] // self._rate)
+        if self._first and len(rows):
+            rows, self._first = rows[self._rate // 2 :], False
+        return rows[: -self._rate // 2] if last else rows
+
+
+class _BlockStream:
+    def __init__(self, pairs: Sequence[tuple[Convolution, Convolution]]) -> None:
+        self._pairs = [(Piecewise(first, slope=_SLOPE), Piecewise(second)) for first, second in pairs]
+        self._late: list[Tensor | None] = [None for _ in pairs]
+
+    def feed(self, hidden: Tensor, *, last: bool) -> Tensor:
+        for number, (first, second) in enumerate(self._pairs):
+            mixed = second.feed(first.feed(functional.leaky_relu(hidden, _SLOPE), last=last), last=last)
+            late = self._late[number]
+            waiting = hidden if late is None else torch.cat((late, hidden))
+            self._late[number] = waiting[len(mixed) :]
+            hidden = mixed.add_(waiting[: len(mixed)])
         return hidden
-
-
-def _convolution(channels: int, kernel: int, dilation: int) -> nn.Conv1d:
-    return nn.Conv1d(channels, channels, kernel, padding=(kernel - 1) * dilation // 2, dilation=dilation)

@@ -18,6 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_HELD = {True: "yes", False: "**no**", None: ""}
 _COMPARISONS = {"<=": operator.le, ">=": operator.ge}
 
 
@@ -68,7 +69,7 @@ def show(rows: Sequence[Row]) -> None:
     for heading in ("unit", "goal", "holds"):
         table.add_column(heading)
     for row in rows:
-        held = {True: "yes", False: "[red]no[/]", None: ""}[row.holds]
+        held = _HELD[row.holds]
         table.add_row(
             row.name, _number(row.ours), _number(row.peer), _number(row.ratio), row.unit, row.goal, held
         )
@@ -76,7 +77,8 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def write(path: Path, rows: Sequence[Row]) -> None:
-    """Keep the result as JSON."""
+    """Keep the result as JSON, and as a table in markdown beside it."""
+    path.with_suffix(".md").write_text(_markdown(path.stem, rows))
     document = {
         "machine": machine(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -93,6 +95,26 @@ def machine() -> str:
     model = next((line.partition(":")[2].strip() for line in info if line.startswith("model name")), "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{model or platform.machine()}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB"
+
+
+def _markdown(name: str, rows: Sequence[Row]) -> str:
+    """The table, below the picture."""
+    lines = [
+        f"# {name}",
+        "",
+        f"{machine()}, {datetime.now(UTC):%Y-%m-%d}; [how to read it](README.md#how-to-read-a-result).",
+        "",
+        f"![The same as a picture]({name}.svg)",
+        "",
+        "| What | Ours | Peer | Ratio | Unit | Goal | Holds |",
+        "|---|---:|---:|---:|---|---|---|",
+    ]
+    lines += [
+        f"| {row.name} | {_number(row.ours)} | {_number(row.peer)} | {_number(row.ratio)} | {row.unit} | "
+        f"{row.goal} | {_HELD[row.holds]} |"
+        for row in rows
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _number(value: float | None) -> str:

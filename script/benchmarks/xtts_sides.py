@@ -1,6 +1,7 @@
-"""One side of the XTTS benchmark, in a process of its own: `python -m ...xtts_sides SIDE FOLDER`.
+"""One side of the XTTS benchmark, in a process of its own: `python -m ...xtts_sides SIDE FOLDER BEGUN`.
 
-It loads the model of FOLDER, speaks one text of a fixed length, and prints what that took as JSON.
+It loads the model of FOLDER, speaks one text of a fixed length, and prints what that took as JSON. BEGUN is
+the time at which the process was asked for.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 TEXT = (
     "The light in the kitchen is on, the window in the bedroom is open, and it is going to rain before noon. "
@@ -26,45 +28,109 @@ TEXT = (
 TOKENS = len(TEXT) * 15 // 10
 """Random weights never end a sentence: both sides make as many as natural speech would take."""
 VOICE = "Claribel Dervla"
+STARTS = 5
+"""How often the text is begun again, and left after its first sound."""
 _SETTINGS = {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalty": 10.0}
+_READ = 1 << 29
+"""Bytes that are read to learn how quick memory is: more than any processor keeps near itself."""
+_READS = 8
 
 
 @dataclass
 class Report:
     """What one side took; seconds and bytes."""
 
+    wake: float = 0
+    """From no process at all to the first sound."""
     load: float = 0
     load_memory: int = 0
     """The peak above the process with its libraries imported."""
     speech_memory: int = 0
     """The same after everything has been spoken, when every weight has been used."""
+    libraries: int = 0
+    """Of the process with its libraries imported."""
     chunks: list[float] = field(default_factory=list)
     """Seconds until each chunk, from the start."""
     samples: list[int] = field(default_factory=list)
     """Samples of each chunk."""
+    firsts: list[float] = field(default_factory=list)
+    """Seconds until the first chunk each time that the text was begun."""
+    prompt: float = 0
+    steps: list[float] = field(default_factory=list)
+    """Seconds of each token after the first."""
+    vocoder: float = 0
+    processor: float = 0
+    """Time of all processors together while the text was spoken."""
+    bandwidth: float = 0
+    """Bytes that this machine reads in a second, measured before and after the text."""
+    prompt_length: int = 0
+    """Positions in the cache before the first audio token."""
 
 
-def ours(folder: Path) -> Report:
+class Stopwatch:
+    """Measures the parts of a model from inside."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def tokens(self, make: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+        """The same generator function, watched."""
+
+        def watched(*arguments: Any, **options: Any) -> Iterator[Any]:  # noqa: ANN401  (whatever it takes)
+            made, times = make(*arguments, **options), []
+            while True:
+                start = time.perf_counter()
+                item = next(made, None)
+                if item is None:
+                    break
+                times.append(time.perf_counter() - start)
+                self._report.prompt, self._report.steps = times[0], times[1:]
+                yield item
+
+        return watched
+
+    def vocoder(self, decode: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, watched."""
+
+        def watched(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  (whatever it takes)
+            start = time.perf_counter()
+            try:
+                return decode(*arguments, **options)
+            finally:
+                self._report.vocoder += time.perf_counter() - start
+
+        return watched
+
+
+def ours(folder: Path, begun: float, precision: str) -> Report:
     """Voicenode's engine, without what it does after the model: that upstream does not do."""
     from voicenode.engine import Segment  # noqa: PLC0415  (not a part of the other side's memory)
     from voicenode_xtts import XttsEngine, XttsOptions, XttsParameters  # noqa: PLC0415
     from voicenode_xtts.engine import _import_libraries  # noqa: PLC0415
     from voicenode_xtts.narrator import Take, Task  # noqa: PLC0415
     from voicenode_xtts.speakers import Speakers  # noqa: F401, PLC0415
+    from voicenode_xtts.vocoder import VocoderStream  # noqa: PLC0415
 
     _import_libraries()
-    engine = XttsEngine(XttsOptions(path=str(folder), device="cpu", precision="fp32"))
+    engine = XttsEngine(XttsOptions(path=str(folder), device="cpu", precision=precision))  # type: ignore[arg-type]
     report = Report()
     with _Load(report):
         engine.load()
     model = engine._narrator._model  # noqa: SLF001  (a fixed length is no part of the contract)
     latents = engine._speakers.latents(Segment(TEXT, "claribel-dervla", "en"))  # noqa: SLF001
     task = Task(TEXT, "en", *latents, 1.0, XttsParameters(**_SETTINGS))  # type: ignore[arg-type]
-    chunks = Take(model, task, TEXT, 0, TOKENS, endless=True).samples(Event())
-    return _listen(report, (len(chunk) for chunk in chunks))
+    watch = Stopwatch(report)
+    model.decoder.generate = watch.tokens(model.decoder.generate)  # type: ignore[method-assign, assignment]
+    VocoderStream.feed = watch.vocoder(VocoderStream.feed)  # type: ignore[method-assign]
+    report.prompt_length = len(task.style) + len(model.tokenizer.encode(TEXT, "en")) + 3
+
+    def speak() -> Iterator[int]:
+        return map(len, Take(model, task, TEXT, 0, TOKENS, endless=True).samples(Event()))
+
+    return _measured(report, speak, begun)
 
 
-def upstream(folder: Path) -> Report:
+def upstream(folder: Path, begun: float) -> Report:
     """Coqui's own `load_checkpoint` and `inference_stream`."""
     from transformers import StoppingCriteria, StoppingCriteriaList  # noqa: PLC0415
     from TTS.tts.configs.xtts_config import XttsConfig  # noqa: PLC0415
@@ -81,16 +147,23 @@ def upstream(folder: Path) -> Report:
     config: Any = XttsConfig()
     config.load_json(str(folder / "config.json"))
     with _Load(report):
-        model = Xtts(config)
+        model: Any = Xtts(config)
         model.load_checkpoint(config, checkpoint_dir=folder)
     voice = model.speaker_manager.speakers[VOICE]
-    torch.manual_seed(0)
-    chunks = model.inference_stream(
-        TEXT, "en", voice["gpt_cond_latent"], voice["speaker_embedding"], **_SETTINGS,
-        suppress_tokens=[config.model_args.gpt_stop_audio_token],
-        stopping_criteria=StoppingCriteriaList([After()]),
-    )  # fmt: skip
-    return _listen(report, (len(chunk) for chunk in chunks))
+    watch = Stopwatch(report)
+    model.gpt.get_generator = watch.tokens(model.gpt.get_generator)
+    model.hifigan_decoder.forward = watch.vocoder(model.hifigan_decoder.forward)
+
+    def speak() -> Iterator[int]:
+        torch.manual_seed(0)
+        chunks = model.inference_stream(
+            TEXT, "en", voice["gpt_cond_latent"], voice["speaker_embedding"], **_SETTINGS,
+            suppress_tokens=[config.model_args.gpt_stop_audio_token],
+            stopping_criteria=StoppingCriteriaList([After()]),
+        )  # fmt: skip
+        return map(len, chunks)
+
+    return _measured(report, speak, begun)
 
 
 class _Load:
@@ -101,23 +174,47 @@ class _Load:
 
     def __enter__(self) -> None:
         Path("/proc/self/clear_refs").write_text("5")  # from here on the peak counts
-        self._before = _memory("VmRSS")
+        self._report.libraries = _memory("VmRSS")
         self._start = time.perf_counter()
 
     def __exit__(self, *_error: object) -> None:
         self._report.load = time.perf_counter() - self._start
-        self._report.load_memory = _memory("VmHWM") - self._before
-        self._report.speech_memory = -self._before
+        self._report.load_memory = _memory("VmHWM") - self._report.libraries
 
 
-def _listen(report: Report, sizes: Iterable[int]) -> Report:
+def _measured(report: Report, speak: Callable[[], Iterator[int]], begun: float) -> Report:
+    next(size for size in speak() if size)
+    report.wake = time.time() - begun
+    report.vocoder, processor = 0, time.process_time()
+    _listen(report, speak())
+    report.processor = time.process_time() - processor
+    report.speech_memory = _memory("VmHWM") - report.libraries
+    kept = report.prompt, report.steps, report.vocoder
+    for _ in range(STARTS):
+        start = time.perf_counter()
+        next(size for size in speak() if size)
+        report.firsts.append(time.perf_counter() - start)
+    report.prompt, report.steps, report.vocoder = kept
+    report.bandwidth = _bandwidth()
+    return report
+
+
+def _listen(report: Report, sizes: Iterable[int]) -> None:
     start = time.perf_counter()
     for size in sizes:
         if size:
             report.chunks.append(time.perf_counter() - start)
             report.samples.append(size)
-    report.speech_memory += _memory("VmHWM")
-    return report
+
+
+def _bandwidth() -> float:
+    block = torch.ones(_READ // 8, dtype=torch.int64)
+    times = []
+    for _ in range(_READS):
+        start = time.perf_counter()
+        block.sum()
+        times.append(time.perf_counter() - start)
+    return _READ / min(times)
 
 
 def _memory(name: str) -> int:
@@ -125,6 +222,11 @@ def _memory(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
 
 
+SIDES: dict[str, Callable[[Path, float], Report]] = {
+    "fast": partial(ours, precision="fast"),
+    "exact": partial(ours, precision="exact"),
+    "upstream": upstream,
+}
+
 if __name__ == "__main__":
-    _SIDES = {"ours": ours, "upstream": upstream}
-    print(json.dumps(asdict(_SIDES[sys.argv[1]](Path(sys.argv[2])))))
+    print(json.dumps(asdict(SIDES[sys.argv[1]](Path(sys.argv[2]), float(sys.argv[3])))))

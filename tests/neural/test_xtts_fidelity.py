@@ -25,9 +25,9 @@ from voicenode.engine import Segment
 from voicenode_xtts import XttsOptions, XttsParameters
 from voicenode_xtts.files import ModelFolder
 from voicenode_xtts.model import Model, load
-from voicenode_xtts.sampling import Sampler
+from voicenode_xtts.sampling import Choice, Sampler
 from voicenode_xtts.speakers import Speakers
-from voicenode_xtts.vocoder import Stretcher
+from voicenode_xtts.stretching import Stretcher
 
 pytestmark = pytest.mark.neural
 
@@ -48,7 +48,7 @@ def reference(folder: Path) -> Any:  # noqa: ANN401  (a library without types)
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> Model:
-    return load(ModelFolder(folder), XttsOptions(device="cpu"))
+    return load(ModelFolder(folder), XttsOptions(device="cpu", precision="exact"))
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +70,9 @@ def whole(reference: Any, voice: tuple[Tensor, Tensor], latents: Tensor) -> Tens
 
 
 def generate(model: Model, style: Tensor, text: str) -> tuple[list[int], Tensor]:
-    sampler = Sampler(GREEDY, 0, model.gpt.sizes, model.device)
-    made = list(model.gpt.generate(style, model.tokenizer.encode(text, "en"), sampler, TOKENS))
+    made = list(
+        model.decoder.generate(style, model.tokenizer.encode(text, "en"), Choice(GREEDY, seed=0), TOKENS)
+    )
     return [token for token, _ in made], torch.stack([latent for _, latent in made])
 
 
@@ -174,8 +175,12 @@ def test_stretching_piece_by_piece_equals_interpolation_of_the_whole(scale: floa
 )
 def test_a_token_is_as_likely_as_transformers_finds_it(model: Model, parameters: XttsParameters) -> None:
     sizes = model.gpt.sizes
-    sampler = Sampler(parameters, 0, sizes, model.device)
-    made = [sampler.pick(3 * torch.randn(sizes.audio_tokens)) for _ in range(30)]
+    sampler = Sampler(sizes, 1, model.device)
+    sampler.begin(0, Choice(parameters, seed=0))
+    made = [
+        int(sampler.pick(3 * torch.randn(1, sizes.audio_tokens), torch.tensor([place])))
+        for place in range(30)
+    ]
     logits = 3 * torch.randn(sizes.audio_tokens)
     logits[[1, sizes.start_audio, made[0]]] = logits.max() + torch.arange(3)
     processors = LogitsProcessorList(
@@ -189,6 +194,6 @@ def test_a_token_is_as_likely_as_transformers_finds_it(model: Model, parameters:
     fake = torch.tensor([[1, 1, sizes.start_audio, *made]])
     theirs = processors(fake, logits[None].clone())  # type: ignore[arg-type]
     theirs = theirs[0].softmax(0)
-    probabilities, tokens = sampler.likely(logits)
-    ours = torch.zeros(sizes.audio_tokens).index_add(0, tokens, probabilities / probabilities.sum())
+    probabilities, tokens = sampler.likely(logits[None], slice(1))
+    ours = torch.zeros(sizes.audio_tokens).index_add(0, tokens[0], probabilities[0] / probabilities.sum())
     assert torch.allclose(ours, theirs, atol=1e-6)

@@ -1,6 +1,6 @@
 """What becomes of a model that babbles, falls silent or never starts: with a model that does so to order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +16,7 @@ from voicenode.engine import EngineError
 from voicenode.guard import longest_seconds
 from voicenode_xtts import XttsParameters
 from voicenode_xtts.narrator import Narrator, Task
+from voicenode_xtts.sampling import Choice
 
 pytestmark = pytest.mark.neural
 
@@ -38,15 +39,15 @@ class ScriptedModel:
         self.seeds: list[int] = []
         self.made = 0
         self.gpt = SimpleNamespace(
-            sizes=SimpleNamespace(most=602, stop_audio=STOP, start_audio=1024, audio_tokens=1026),
-            generate=self.generate,
+            sizes=SimpleNamespace(most=602, stop_audio=STOP, start_audio=1024, audio_tokens=1026)
         )
+        self.decoder = self
         self.tokenizer = SimpleNamespace(encode=lambda text, _language: list(text.encode()))
 
     def generate(
-        self, _style: object, _text: object, sampler: Any, most: int  # noqa: ANN401
-    ) -> Iterator[tuple[int, torch.Tensor]]:  # fmt: skip
-        self.seeds.append(sampler._dice.initial_seed())
+        self, _style: object, _text: object, choice: Choice, most: int
+    ) -> Generator[tuple[int, torch.Tensor], None, None]:
+        self.seeds.append(choice.seed)
         attempt = self.attempts.pop(0)
         levels = [attempt] * most if isinstance(attempt, float) else [*attempt, 0.0]
         self.made = 0
@@ -61,7 +62,7 @@ class ScriptedModel:
     def feed(self, levels: torch.Tensor, *, last: bool = False) -> torch.Tensor:
         del last
         return levels.reshape(-1, 1).repeat(1, HOP).reshape(-1) * torch.sign(
-            torch.sin(torch.arange(levels.numel() * HOP) / 20)
+            torch.cos(torch.arange(levels.numel() * HOP) / 20)
         )
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from tests.support import xtts_checkpoint
 from voicenode.engine import EngineError, ErrorCode, PcmFormat
-from voicenode_xtts import XttsEngine, XttsOptions
+from voicenode_xtts import XttsEngine, XttsOptions, processor
 
 pytestmark = pytest.mark.neural
 
@@ -59,7 +59,7 @@ def test_the_published_layout_is_converted_once_and_then_mapped(folder: Path) ->
     load(folder)
     assert converted.stat().st_mtime_ns == made
     assert {path.name for path in folder.iterdir()} == {
-        "config.json", "model.pth", "model.safetensors",
+        "config.json", "model.pth", "model.safetensors", "model-int8.safetensors",
         "speakers_xtts.pth", "speakers_xtts.safetensors", "vocab.json",
     }  # fmt: skip
 
@@ -78,13 +78,14 @@ def test_what_was_converted_is_enough(folder: Path) -> None:
     assert len(load(folder).voices()) == 3
 
 
-def test_weights_are_neither_copied_nor_initialised(folder: Path) -> None:
-    gpt = load(folder)._narrator._model.gpt
-    with safe_open(folder / "model.safetensors", "pt") as file:
+@pytest.mark.parametrize(("precision", "file_name"), [("exact", "model"), ("fast", "model-int8")])
+def test_weights_are_neither_copied_nor_initialised(folder: Path, precision: str, file_name: str) -> None:
+    gpt = load(folder, precision=precision)._narrator._model.gpt
+    with safe_open(folder / f"{file_name}.safetensors", "pt") as file:
         mapped = file.get_tensor("gpt.gpt.h.0.attn.c_attn.weight")
     assert torch.equal(gpt.state_dict()["gpt.h.0.attn.c_attn.weight"], mapped)
     maps = Path("/proc/self/maps").read_text().splitlines()
-    ranges = [line.split()[0].split("-") for line in maps if line.endswith("model.safetensors")]
+    ranges = [line.split()[0].split("-") for line in maps if line.endswith(f"{file_name}.safetensors")]
     places = [tensor.data_ptr() for tensor in gpt.state_dict().values()]
     assert all(any(int(a, 16) <= place < int(b, 16) for a, b in ranges) for place in places)
 
@@ -110,7 +111,7 @@ def test_the_names_of_all_versions_of_the_checkpoint_are_understood(folder: Path
 
 
 def _first_upsampling(engine: XttsEngine) -> torch.Tensor:
-    weight: torch.Tensor = engine._narrator._model.decoder.state_dict()["ups.0.weight"]
+    weight: torch.Tensor = engine._narrator._model.hifigan.levels[0].up.weight.to_dense()
     return weight
 
 
@@ -127,6 +128,7 @@ def test_a_folder_that_is_read_only_is_converted_into_the_cache(
     load(folder)
     assert {path.name for path in own_cache.rglob("*.*")} == {
         "model.safetensors",
+        "model-int8.safetensors",
         "speakers_xtts.safetensors",
     }
     assert not list(folder.glob("*.safetensors"))
@@ -232,9 +234,13 @@ def test_a_driver_that_is_too_old_is_told(folder: Path, monkeypatch: pytest.Monk
     assert "mend the GPU's driver" in message
 
 
-def test_a_precision_that_the_device_lacks_is_told(folder: Path) -> None:
-    assert "fp16 needs a GPU" in refused(folder, precision="fp16")
-    assert load(folder, precision="bf16")._narrator._model.gpt.mel_head.weight.dtype == torch.bfloat16
+def test_a_processor_that_multiplies_no_weights_of_eight_bits_computes_exactly(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "multiplies_int8", lambda: False)
+    weights = load(folder)._narrator._model.gpt.state_dict()
+    assert {weight.dtype for weight in weights.values()} == {torch.float32}
+    assert not (folder / "model-int8.safetensors").exists()
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "CPU"])
@@ -268,7 +274,7 @@ def test_libraries_that_are_missing_or_do_not_fit_are_told(
         find = PathFinder.find_spec
         PathFinder.find_spec = lambda name, *more: None if name == hidden else find(name, *more)
         from voicenode.errors import EngineError
-        from voicenode_xtts import XttsEngine, XttsOptions
+        from voicenode_xtts import XttsEngine, XttsOptions, processor
         try:
             XttsEngine(XttsOptions()).load()
         except EngineError as error:
@@ -286,7 +292,7 @@ def test_libraries_that_are_missing_or_do_not_fit_are_told(
 def test_voices_are_listed_before_and_after_the_conversion_without_torch(folder: Path) -> None:
     script = f"""
         import sys
-        from voicenode_xtts import XttsEngine, XttsOptions
+        from voicenode_xtts import XttsEngine, XttsOptions, processor
         print(*(voice.id for voice in XttsEngine(XttsOptions(path={str(folder)!r})).voices()))
         assert not sys.modules.keys() & {{"torch", "numpy", "TTS"}}
     """

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support import xtts_checkpoint
 from voicenode.engine import EngineError, ErrorCode, OutOfMemoryError, PcmFormat, RequestError, Segment
 from voicenode.guard import longest_seconds
 from voicenode_xtts import XttsEngine, XttsOptions
-from voicenode_xtts.narrator import FIRST
+from voicenode_xtts.pacing import FIRST
 
 pytestmark = pytest.mark.neural
 
@@ -25,7 +25,7 @@ VOICE = "claribel-dervla"
 
 def engine_of(folder: Path, **options: bool) -> XttsEngine:
     """An engine whose model stops after one second to four, as the dice fall."""
-    engine = XttsEngine(XttsOptions(path=str(folder), device="cpu", **options))  # type: ignore[arg-type]
+    engine = XttsEngine(XttsOptions(path=str(folder), device="cpu", threads=1, **options))  # type: ignore[arg-type]
     assert engine.load() == FORMAT
     engine._narrator._model.gpt.mel_head.bias[1025] = 4.0
     return engine
@@ -115,15 +115,15 @@ def test_speed_is_honoured(plain: XttsEngine, speed: float) -> None:
 
 @pytest.mark.usefixtures("quick_decoder")
 def test_audio_leaves_while_tokens_are_made(plain: XttsEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    gpt = plain._narrator._model.gpt
-    generate, made = gpt.generate, []
+    decoder = plain._narrator._model.decoder
+    generate, made = decoder.generate, []
 
-    def counted(*arguments: Any) -> Iterator[Any]:  # noqa: ANN401
+    def counted(*arguments: Any) -> Generator[Any, None, None]:  # noqa: ANN401
         for item in generate(*arguments):
             made.append(item)
             yield item
 
-    monkeypatch.setattr(gpt, "generate", counted)
+    monkeypatch.setattr(decoder, "generate", counted)
     heard = [len(made) for chunk in chunks(plain) if chunk]
     assert heard[0] == FIRST
     assert len(heard) > 1
@@ -132,17 +132,17 @@ def test_audio_leaves_while_tokens_are_made(plain: XttsEngine, monkeypatch: pyte
 
 @pytest.mark.usefixtures("quick_decoder")
 def test_a_stop_is_seen_at_the_next_token(plain: XttsEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    gpt, stop = plain._narrator._model.gpt, Event()
-    generate, made = gpt.generate, []
+    decoder, stop = plain._narrator._model.decoder, Event()
+    generate, made = decoder.generate, []
 
-    def stopped(*arguments: Any) -> Iterator[Any]:  # noqa: ANN401
+    def stopped(*arguments: Any) -> Generator[Any, None, None]:  # noqa: ANN401
         for item in generate(*arguments):
             made.append(item)
             if len(made) == 5:
                 stop.set()
             yield item
 
-    monkeypatch.setattr(gpt, "generate", stopped)
+    monkeypatch.setattr(decoder, "generate", stopped)
     segment = Segment(TEXT, VOICE, "en", parameters={"seed": 0})
     assert not b"".join(plain.synthesize(segment, stop))
     assert len(made) == 5
@@ -161,7 +161,7 @@ def test_a_voice_has_one_gain_which_its_first_sound_tells(folder: Path, plain: X
     engine = engine_of(folder)
     raw, levelled = (b"".join(chunks(each)) for each in (plain, engine))
     gain = engine._gains[VOICE]
-    first = samples(next(chunk for chunk in chunks(engine) if chunk))
+    first = samples(levelled)[: FORMAT.rate // 2]
     assert np.sqrt((first**2).mean()) == pytest.approx(0.1, rel=0.05)
     assert engine._gains[VOICE] == gain
     assert speak(engine) == levelled
@@ -201,7 +201,7 @@ def test_a_full_device_is_told_so_that_the_process_ends(
     def fail(*_arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(engine._narrator._model.gpt, "generate", fail)
+    monkeypatch.setattr(engine._narrator._model.decoder, "generate", fail)
     with pytest.raises(OutOfMemoryError) as caught:
         speak(engine)
     assert caught.value.code == ErrorCode.OUT_OF_MEMORY

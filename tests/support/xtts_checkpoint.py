@@ -10,7 +10,7 @@ import torch
 from TTS.tts.configs.xtts_config import XttsArgs, XttsAudioConfig, XttsConfig
 from TTS.tts.models import xtts
 
-from voicenode_xtts.vocoder import HOP, HifiGan
+from voicenode_xtts.vocoder import HOP, Decoding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,10 +94,11 @@ def upstream(folder: Path) -> Any:  # noqa: ANN401  (a library without types)
 def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let our vocoder make any sound that tells latents apart, where sound is not what a test is about."""
 
-    def decode(_decoder: HifiGan, frames: Tensor, _voice: Tensor) -> Tensor:
-        return (0.2 * frames[0]).repeat_interleave(HOP)
+    def feed(_decoding: Decoding, frames: Tensor, *, last: bool) -> Tensor:
+        del last
+        return (0.2 * frames[:, 0]).repeat_interleave(HOP)
 
-    monkeypatch.setattr(HifiGan, "forward", decode)
+    monkeypatch.setattr(Decoding, "feed", feed)
 
 
 def _config(sizes: Sizes, text_tokens: int) -> XttsConfig:

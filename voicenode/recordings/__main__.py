@@ -6,7 +6,6 @@ import sys
 
 from voicenode.errors import RequestError
 from voicenode.recordings import check
-from voicenode.recordings.model import CheckedRecordings
 from voicenode.recordings.outcome import Refusal, write
 
 _NICENESS = 10
@@ -18,10 +17,10 @@ def main() -> None:
     os.nice(_NICENESS)
     sources, transcript, language = pickle.load(sys.stdin.buffer)  # noqa: S301 - the node itself asks
     try:
-        outcome: CheckedRecordings | Refusal = check(sources, transcript, language)
+        outcome = write(check(sources, transcript, language))
     except RequestError as error:
-        outcome = Refusal(error.code, str(error))
-    sys.stdout.buffer.write(write(outcome))
+        outcome = write(Refusal(error.code, str(error)))
+    sys.stdout.buffer.write(outcome)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,116 @@
+"""Keys and values of several texts that are spoken at once, and the places where further ones go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from voicenode_xtts.gpt import Sizes
+
+_STEP = 64
+"""Positions by which the capacity grows."""
+
+
+class Cache:
+    """One slot for each text; keys lie with their features last, values with their positions last.
+
+    So both products of the attention read memory in its order. Both are always read whole, for a part of them
+    would be copied first; so the capacity is what is needed by now, and grows.
+    """
+
+    def __init__(self, sizes: Sizes, dtype: torch.dtype, device: torch.device) -> None:
+        self._layers, self._heads = sizes.layers, sizes.heads
+        self._features = sizes.width // sizes.heads
+        self._like = torch.empty(0, dtype=dtype, device=device)
+        self.keys, self.values = self._empty(0, 0)
+
+    @property
+    def capacity(self) -> int:
+        """Positions of each slot."""
+        return self.values.shape[-1]
+
+    def reserve(self, slots: int, positions: int) -> None:
+        """Have room for so many texts of so many positions."""
+        kept_slots, kept = self.keys.shape[1], self.capacity
+        if slots > kept_slots or positions > kept:
+            keys, values = self._empty(max(slots, kept_slots), max(-(-positions // _STEP) * _STEP, kept))
+            keys[:, :kept_slots, :, :kept], values[:, :kept_slots, ..., :kept] = self.keys, self.values
+            self.keys, self.values = keys, values
+
+    def clear(self) -> None:
+        """Give all memory back."""
+        self.keys, self.values = self._empty(0, 0)
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Put the first positions of one slot into another."""
+        self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
+        self.values[:, target, ..., :length] = self.values[:, source, ..., :length]
+
+    def saved(self, slot: int, length: int) -> tuple[Tensor, Tensor]:
+        """A copy of the first positions of a slot."""
+        return self.keys[:, slot, :, :length].clone(), self.values[:, slot, ..., :length].clone()
+
+    def restore(self, slot: int, saved: tuple[Tensor, Tensor]) -> None:
+        """Begin a slot with what was saved of another."""
+        keys, values = saved
+        length = values.shape[-1]
+        self.keys[:, slot, :, :length], self.values[:, slot, ..., :length] = keys, values
+
+    def _empty(self, slots: int, positions: int) -> tuple[Tensor, Tensor]:
+        """Zeros: what lies beyond a text is looked at and masked, and so has to be a number."""
+        shape = (self._layers, slots, self._heads)
+        return (
+            self._like.new_zeros(*shape, positions, self._features),
+            self._like.new_zeros(*shape, self._features, positions),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Where a run of positions of one text goes: into `slot`, after `past` others."""
+
+    cache: Cache
+    slot: int
+    past: int
+    count: int
+
+    def mask(self) -> Tensor:
+        """What each position sees: itself, and all before it."""
+        like = self.cache.keys
+        seen = torch.ones(self.count, self.past + self.count, dtype=torch.bool, device=like.device)
+        return like.new_zeros(seen.shape).masked_fill(~seen.tril(self.past), -torch.inf)
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in keys and values, [1, heads, count, features], and tell all up to here."""
+        end = self.past + self.count
+        kept_keys, kept_values = self.cache.keys[layer, self.slot], self.cache.values[layer, self.slot]
+        kept_keys[:, self.past : end] = keys[0]
+        kept_values[..., self.past : end] = values[0].transpose(1, 2)
+        return kept_keys[None, :, :end], kept_values[None, ..., :end]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where one position of each of the first texts goes; `lengths` are how many they have so far."""
+
+    cache: Cache
+    lengths: Tensor
+
+    def mask(self) -> Tensor:
+        """What each text sees: all that it has."""
+        like = self.cache.keys
+        beyond = torch.arange(self.cache.capacity, device=like.device) > self.lengths[:, None]
+        return like.new_zeros(beyond.shape).masked_fill(beyond, -torch.inf)[:, None, None]
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in keys and values, [texts, heads, 1, features], and tell all that is in the cache."""
+        count = len(self.lengths)
+        slots = torch.arange(count, device=self.lengths.device)
+        kept_keys, kept_values = self.cache.keys[layer, :count], self.cache.values[layer, :count]
+        kept_keys[slots, :, self.lengths] = keys[:, :, 0].to(kept_keys.dtype)
+        kept_values[slots, :, :, self.lengths] = values[:, :, 0].to(kept_values.dtype)
+        return kept_keys, kept_values

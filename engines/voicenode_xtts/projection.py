@@ -1,0 +1,63 @@
+"""Linear layers: as exact as their weights, or with weights of eight bits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_FEW = 8
+"""Rows up to which the product is bound by reading the weights, and is computed from the eight bits."""
+ALIGNMENT = 64
+"""Bytes: weights that begin elsewhere crash PyTorch's kernel, where it has more rows than `_ANYWHERE`."""
+_ANYWHERE = 3
+_LEVELS = 127
+
+
+class Projection(nn.Module):
+    """A linear layer whose weight is [inputs, outputs], as GPT-2 keeps it."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs))
+        self.bias = nn.Parameter(torch.empty(outputs))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[rows, inputs] to [rows, outputs]."""
+        return torch.addmm(self.bias, rows, self.weight)
+
+
+class Int8Projection(nn.Module):
+    """The same with weights of eight bits, [outputs, inputs], and a scale for each output.
+
+    Only the weights are rounded: what goes in is of bfloat16, and sums are of float32.
+    """
+
+    def __init__(self, inputs: int, outputs: int, wide: torch.dtype) -> None:
+        """`wide` is the type in which many rows are multiplied: whichever this machine is quick in."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, dtype=torch.int8), requires_grad=False)
+        self.scale = nn.Parameter(torch.empty(outputs, dtype=torch.bfloat16))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        self._wide = wide
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """[rows, inputs] to [rows, outputs], of float32."""
+        aligned = self.weight.data_ptr() % ALIGNMENT == 0
+        if len(rows) <= (_FEW if aligned else _ANYWHERE):
+            product = torch._weight_int8pack_mm(rows.bfloat16(), self.weight, self.scale)  # noqa: SLF001  (has no other name)
+        else:
+            product = functional.linear(rows.to(self._wide), self.weight.to(self._wide)) * self.scale
+        return product + self.bias
+
+
+def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight and scale of an `Int8Projection` from the weight of a `Projection`.
+
+    The scale is rounded to bfloat16 before the weights are divided by it, and so adds no error of its own.
+    """
+    weight = weight.float().T
+    scale = (weight.abs().amax(dim=1) / _LEVELS).clamp(min=torch.finfo(torch.float32).tiny)
+    scale = (scale * (1 + 2**-8)).bfloat16()  # never below, which would cut off the largest weights
+    levels = (weight / scale.float()[:, None]).round().clamp(-_LEVELS, _LEVELS)
+    return levels.to(torch.int8).contiguous(), scale

@@ -1,0 +1,74 @@
+"""Sound leaves so that a player who has begun never waits: with an engine that only lets time pass."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from script.benchmarks.playback import waited
+from voicenode_xtts.pacing import FIRST, LEAST, LONGEST, Pace
+
+TOKEN = 0.0464
+"""Seconds of sound in one token."""
+HELD_BACK = 3.1
+"""Tokens that the vocoder keeps until it has what follows them."""
+
+
+@dataclass
+class SimulatedEngine:
+    """Takes a share of real time for all that it does, and a moment for the prompt of each sentence."""
+
+    share: float
+    busy: float = 0.0
+    """What something else on the machine takes, of each second."""
+    now: float = 0.0
+    pieces: list[int] = field(default_factory=list)
+
+    def speak(self, tokens: int) -> Iterator[tuple[float, float]]:
+        """When each piece of a sentence leaves, and how long it lasts."""
+        pace, waiting, sent = Pace(lambda: self.now), 0, 0.0
+        self._work(0.25)
+        for count in range(1, tokens + 1):
+            self._work(0.7 * self.share * TOKEN)
+            waiting += 1
+            last = count == tokens
+            if pace.due(waiting) or last:
+                self._work(0.3 * self.share * TOKEN * waiting)
+                seconds = (count - (0 if last else HELD_BACK)) * TOKEN - sent
+                pace.left(waiting, seconds)
+                sent += seconds
+                self.pieces.append(waiting)
+                waiting = 0
+                yield self.now, seconds
+
+    def _work(self, seconds: float) -> None:
+        self.now += seconds / (1 - self.busy)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.75, 0.95])
+@pytest.mark.parametrize("characters", range(20, 1001, 98))
+def test_a_player_that_has_begun_never_waits(share: float, characters: int) -> None:
+    engine = SimulatedEngine(share)
+    sentences = [min(250, characters - start) for start in range(0, characters, 250)]
+    chunks = [chunk for size in sentences for chunk in engine.speak(max(FIRST + 1, size * 15 // 10))]
+    assert waited(chunks) == 0
+
+
+def test_nor_while_another_engine_takes_a_third_of_the_machine() -> None:
+    assert waited(list(SimulatedEngine(0.5, busy=1 / 3).speak(375))) == 0
+
+
+def test_pieces_begin_small_and_grow_with_what_the_listener_has_in_hand() -> None:
+    engine = SimulatedEngine(0.5)
+    list(engine.speak(600))
+    first, second, *others = engine.pieces[:-1]
+    assert (first, second) == (FIRST, LEAST)
+    assert others == sorted(others)
+    assert others[-1] == LONGEST
+
+
+def test_an_engine_slower_than_speech_lets_each_bit_out_at_once() -> None:
+    engine = SimulatedEngine(1.5)
+    chunks = list(engine.speak(200))
+    assert set(engine.pieces[1:-1]) == {LEAST}
+    assert waited(chunks) > 0
