@@ -16,56 +16,62 @@ _STEP = 64
 
 
 class Cache:
-    """One slot for each text; keys lie with their features last, values with their positions last.
+    """One slot for each text, layer by layer; keys lie with their features last, values with their positions.
 
     So both products of the attention read memory in its order. Both are always read whole, for a part of them
     would be copied first; so the capacity is what is needed by now, and grows.
     """
 
     def __init__(self, sizes: Sizes, dtype: torch.dtype, device: torch.device) -> None:
-        self._layers, self._heads = sizes.layers, sizes.heads
-        self._features = sizes.width // sizes.heads
+        self._heads, self._features = sizes.heads, sizes.width // sizes.heads
         self._like = torch.empty(0, dtype=dtype, device=device)
-        self.keys, self.values = self._empty(0, 0)
+        self.keys, self.values = ([like] * sizes.layers for like in self._empty(0, 0))
 
     @property
     def capacity(self) -> int:
         """Positions of each slot."""
-        return self.values.shape[-1]
+        return self.values[0].shape[-1]
 
     def reserve(self, slots: int, positions: int) -> None:
         """Have room for so many texts of so many positions."""
-        kept_slots, kept = self.keys.shape[1], self.capacity
+        kept_slots, kept = len(self.keys[0]), self.capacity
         if slots > kept_slots or positions > kept:
-            keys, values = self._empty(max(slots, kept_slots), max(-(-positions // _STEP) * _STEP, kept))
-            keys[:, :kept_slots, :, :kept], values[:, :kept_slots, ..., :kept] = self.keys, self.values
-            self.keys, self.values = keys, values
+            slots, positions = max(slots, kept_slots), max(-(-positions // _STEP) * _STEP, kept)
+            for layer, (old_keys, old_values) in enumerate(zip(self.keys, self.values, strict=True)):
+                # One layer after the other, so that memory holds but one of them twice.
+                keys, values = self._empty(slots, positions)
+                keys[:kept_slots, :, :kept], values[:kept_slots, ..., :kept] = old_keys, old_values
+                self.keys[layer], self.values[layer] = keys, values
 
     def clear(self) -> None:
         """Give all memory back."""
-        self.keys, self.values = self._empty(0, 0)
+        for kept, empty in zip((self.keys, self.values), self._empty(0, 0), strict=True):
+            kept[:] = [empty] * len(kept)
 
     def move(self, source: int, target: int, length: int) -> None:
         """Put the first positions of one slot into another."""
-        self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
-        self.values[:, target, ..., :length] = self.values[:, source, ..., :length]
+        for keys, values in zip(self.keys, self.values, strict=True):
+            keys[target, :, :length] = keys[source, :, :length]
+            values[target, ..., :length] = values[source, ..., :length]
 
-    def saved(self, slot: int, length: int) -> tuple[Tensor, Tensor]:
-        """A copy of the first positions of a slot."""
-        return self.keys[:, slot, :, :length].clone(), self.values[:, slot, ..., :length].clone()
+    def saved(self, slot: int, length: int) -> list[tuple[Tensor, Tensor]]:
+        """A copy of the first positions of a slot, layer by layer."""
+        return [
+            (keys[slot, :, :length].clone(), values[slot, ..., :length].clone())
+            for keys, values in zip(self.keys, self.values, strict=True)
+        ]
 
-    def restore(self, slot: int, saved: tuple[Tensor, Tensor]) -> None:
+    def restore(self, slot: int, saved: list[tuple[Tensor, Tensor]]) -> None:
         """Begin a slot with what was saved of another."""
-        keys, values = saved
-        length = values.shape[-1]
-        self.keys[:, slot, :, :length], self.values[:, slot, ..., :length] = keys, values
+        length = saved[0][1].shape[-1]
+        for layer, (keys, values) in enumerate(saved):
+            self.keys[layer][slot, :, :length], self.values[layer][slot, ..., :length] = keys, values
 
     def _empty(self, slots: int, positions: int) -> tuple[Tensor, Tensor]:
         """Zeros: what lies beyond a text is looked at and masked, and so has to be a number."""
-        shape = (self._layers, slots, self._heads)
         return (
-            self._like.new_zeros(*shape, positions, self._features),
-            self._like.new_zeros(*shape, self._features, positions),
+            self._like.new_zeros(slots, self._heads, positions, self._features),
+            self._like.new_zeros(slots, self._heads, self._features, positions),
         )
 
 
@@ -80,14 +86,14 @@ class Prompt:
 
     def mask(self) -> Tensor:
         """What each position sees: itself, and all before it."""
-        like = self.cache.keys
+        like = self.cache.keys[0]
         seen = torch.ones(self.count, self.past + self.count, dtype=torch.bool, device=like.device)
         return like.new_zeros(seen.shape).masked_fill(~seen.tril(self.past), -torch.inf)
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Take in keys and values, [1, heads, count, features], and tell all up to here."""
         end = self.past + self.count
-        kept_keys, kept_values = self.cache.keys[layer, self.slot], self.cache.values[layer, self.slot]
+        kept_keys, kept_values = self.cache.keys[layer][self.slot], self.cache.values[layer][self.slot]
         kept_keys[:, self.past : end] = keys[0]
         kept_values[..., self.past : end] = values[0].transpose(1, 2)
         return kept_keys[None, :, :end], kept_values[None, ..., :end]
@@ -102,7 +108,7 @@ class Step:
 
     def mask(self) -> Tensor:
         """What each text sees: all that it has."""
-        like = self.cache.keys
+        like = self.cache.keys[0]
         beyond = torch.arange(self.cache.capacity, device=like.device) > self.lengths[:, None]
         return like.new_zeros(beyond.shape).masked_fill(beyond, -torch.inf)[:, None, None]
 
@@ -110,7 +116,7 @@ class Step:
         """Take in keys and values, [texts, heads, 1, features], and tell all that is in the cache."""
         count = len(self.lengths)
         slots = torch.arange(count, device=self.lengths.device)
-        kept_keys, kept_values = self.cache.keys[layer, :count], self.cache.values[layer, :count]
+        kept_keys, kept_values = self.cache.keys[layer][:count], self.cache.values[layer][:count]
         kept_keys[slots, :, self.lengths] = keys[:, :, 0].to(kept_keys.dtype)
         kept_values[slots, :, :, self.lengths] = values[:, :, 0].to(kept_values.dtype)
         return kept_keys, kept_values

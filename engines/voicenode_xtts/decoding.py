@@ -51,7 +51,7 @@ class Decoder:
         self._cache = Cache(gpt.sizes, dtype, device)
         self._tokens, self._places, self._lengths = torch.zeros(3, ROWS, dtype=torch.long, device=device)
         self._texts: list[_Text] = []
-        self._voices: OrderedDict[int, tuple[Tensor, tuple[Tensor, Tensor]]] = OrderedDict()
+        self._voices: OrderedDict[int, tuple[Tensor, list[tuple[Tensor, Tensor]]]] = OrderedDict()
 
     @torch.inference_mode()
     def generate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from script.benchmarks.report import Row
 from script.benchmarks.xtts_fidelity_report import Fidelity
 from script.benchmarks.xtts_sides import TEXT, TOKENS, Report
 from script.benchmarks.xtts_wake import wake
+from voicenode.workers.child import ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -221,11 +223,19 @@ def _fidelity_rows(found: Fidelity) -> list[Row]:
 
 
 def _side(name: str, folder: Path) -> Report:
-    told = _child("-m", "script.benchmarks.xtts_sides", name, str(folder), str(time.time()))
+    """What a side took, in the surroundings in which it is used: a node's engine has some of its own."""
+    more = {} if name == "upstream" else ENVIRONMENT
+    told = _child("-m", "script.benchmarks.xtts_sides", name, str(folder), str(time.time()), **more)
     return Report(**json.loads(told))
 
 
-def _child(*arguments: str) -> str:
+def _child(*arguments: str, **environment: str) -> str:
     """The last line that a Python process of its own prints."""
-    done = subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment | os.environ,
+    )
     return done.stdout.splitlines()[-1] if done.stdout else ""

@@ -9,6 +9,15 @@ import signal
 import sys
 from typing import Protocol, Self
 
+ENVIRONMENT = {
+    # NVML counts GPUs in this order, so that what the node measures is the device that is used.
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+    # How long OpenMP's threads wait for each other in a loop that takes a whole processor: some microseconds.
+    # Its own 300,000 rounds make a step of XTTS ten times as long where anything else runs on the machine.
+    "GOMP_SPINCOUNT": "1000",
+}
+"""What an engine's process is given, where its owner has not set it."""
+
 
 class Child(Protocol):
     """A process that leads a group of its own."""
@@ -48,8 +57,7 @@ class Spawned:
                 pass_fds=[fd],
                 # A Ctrl-C in the terminal is for the daemon, which still lets the engine finish its sentence.
                 start_new_session=True,
-                # NVML counts GPUs in this order, so that what the node measures is the device that is used.
-                env={"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **os.environ},
+                env={**ENVIRONMENT, **os.environ},
             )
         )  # fmt: skip
 
