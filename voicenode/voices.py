@@ -89,7 +89,7 @@ class Catalogue:
         return new
 
     def set_default(self, name: str) -> None:
-        """Let another voice speak when nothing else decides; what is the default already may stay, also if gone.
+        """Let another voice speak when nothing else decides; the default may stay also while it is gone.
 
         Raises:
             RequestError: there is no such voice.

@@ -92,17 +92,6 @@ async def test_a_voice_outlives_its_node(tmp_path: Path) -> None:
         assert await node.say("Hello", "Anna") == heard
 
 
-async def test_a_voice_that_a_setting_names_is_pinned_and_speaks_until_it_is_deleted(tmp_path: Path) -> None:
-    async with cloning(tmp_path) as node:
-        await node.clone()
-        heard = await node.say("Hello", "Anna")
-    async with cloning(tmp_path, default_voice="anna") as node:
-        assert await node.say("Hello") == heard
-        await eventually(lambda: all(kept.profile.pinned for kept in node.voices.profiles))
-        await node.voices.desk.delete({"name": "Anna"}, HERE)
-        assert "default_voice is 'anna'" in await refused(ErrorCode.UNKNOWN_VOICE, node.say("Hello"))
-
-
 @pytest.fixture(params=["file", "redis"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> str:
     if request.param == "file":
