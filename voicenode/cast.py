@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from voicenode.errors import EngineError, ErrorCode, RequestError
-from voicenode.voices import Choice, Voice, base_language, speaks
+from voicenode.voice import Choice, Voice, base_language, speaks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence

@@ -51,12 +51,12 @@ class Control:
 
     def health(self) -> health.Health:
         """How the node is, for probes."""
-        mqtt = self.mqtt_connected
+        mqtt, default = self.mqtt_connected, self._processor.catalogue.default
         return health.look(
             version=__version__,
             node_id=self._node_id,
             uptime=time.time() - self._started,
-            default_engine=self._processor.catalogue.default.engine,
+            default_engine=default.engine if default else None,
             engines=self._pool.states(),
             lacking=self._processor.catalogue.unavailable,
             demanded=self._demanded,
@@ -129,9 +129,9 @@ class Control:
     def adjustables(self) -> Mapping[str, Adjustable]:
         """The settings that may be changed while the node runs, by their names for clients."""
         catalogue, limits = self._processor.catalogue, self._pool.limits
-        quality = self._processor.quality.configured(catalogue.default.engine)
+        quality = self._processor.quality.configured(catalogue.default.engine) if catalogue.default else None
         adjustables = {
-            "default_voice": Adjustable(catalogue.default.name, self._set_default_voice),
+            "default_voice": Adjustable(catalogue.default_name, self._set_default_voice),
             "default_quality": Adjustable(quality, self._set_default_quality),
             "idle_timeout_s": Adjustable(limits.idle_timeout, self._set_idle_timeout),
         }

@@ -26,7 +26,7 @@ def look(
     version: str,
     node_id: str,
     uptime: float,
-    default_engine: str,
+    default_engine: str | None,
     engines: Iterable[EngineState],
     lacking: Mapping[str, str],
     demanded: Collection[str],
@@ -42,7 +42,7 @@ def look(
         version: of the program.
         node_id: of the node.
         uptime: in seconds.
-        default_engine: that of the voice which speaks when nothing else decides.
+        default_engine: that of the voice which speaks when nothing else decides; None where it is gone.
         engines: what each of them is doing.
         lacking: engine -> why it cannot be used.
         demanded: the engines that the owner asks for, which are faults where they cannot be used.

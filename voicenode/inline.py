@@ -34,7 +34,9 @@ def speak(loaded: LoadedSettings, request: SynthesisRequest) -> AbstractAsyncCon
     """
     engines = create_engines(loaded)
     pool = cast("EnginePool", _InlinePool(engines))  # in what the processor asks of it
-    return build_processor(loaded, engines, pool).speak(request)
+    processor = build_processor(loaded, engines, pool)
+    processor.catalogue.check()
+    return processor.speak(request)
 
 
 class _InlinePool:

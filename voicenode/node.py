@@ -38,7 +38,6 @@ class Node:
         self._control = Control(own_id, self._processor, self._pool, demanded)
         self._store = parts.own_store(settings)
         self._shared = parts.shared_store(settings)
-        self._runtime = RuntimeSettings(self._store, self._control.adjustables())
         self._voices = parts.build_voices(settings, self._shared, self._processor, self._pool)
         self.wyoming = parts.build_wyoming(settings, self._processor, self._voices.desk)
         self._http: HttpServer | None = None
@@ -65,7 +64,7 @@ class Node:
         """Open every door; nothing is said of them yet.
 
         Raises:
-            SetupError: one of them cannot be opened.
+            SetupError: one of them cannot be opened, or a setting names a voice that there is not.
             StoreError: what the node remembers cannot be read.
         """
         await self._ending.enter_async_context(
@@ -73,6 +72,8 @@ class Node:
         )
         self._check_voice_quality()
         await self._ending.enter_async_context(self._voices.open())
+        self.catalogue.check()
+        self._runtime = RuntimeSettings(self._store, self._control.adjustables())
         await self._runtime.load()
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
         self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))

@@ -18,7 +18,8 @@ from voicenode.stores.file import FileStore
 from voicenode.text import Lexicon
 from voicenode.transcription import Transcriber
 from voicenode.transports.wyoming import WyomingServer
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 from voicenode.workers.limits import PoolLimits
 from voicenode.workers.pool import EnginePool
 from voicenode.workers.process import EngineSpec
@@ -89,8 +90,10 @@ def build_processor(
 ) -> VoiceProcessor:
     """The path from requests to speech, with `pool` to run the engines.
 
+    Its catalogue is to `check` the voices that the settings name, once it knows the cloned ones.
+
     Raises:
-        SetupError: the settings name a voice that there is not.
+        SetupError: `voice_quality` names a voice that there is not.
     """
     settings = loaded.settings
     voices, unavailable = _voices(settings, engines)
@@ -102,11 +105,8 @@ def build_processor(
         settings.aliases,
         default_engine=settings.default_engine,
         unavailable=unavailable,
+        also_named={f"fallback.voices.{tag}": name for tag, name in settings.fallback.voices.items()},
     )
-    for tag, name in settings.fallback.voices.items():
-        if catalogue.find(name) is None:
-            what = f"fallback.voices.{tag}: there is no voice '{name}'"
-            raise SetupError(ErrorCode.BAD_SETTINGS, what)
     usable = {name: engine for name, engine in engines.items() if name not in unavailable}
     quality = build_quality(settings, usable)
     return VoiceProcessor(

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from voicenode.quality import QualityProfiles
     from voicenode.report import Observer
     from voicenode.request import SynthesisRequest
-    from voicenode.voices import Catalogue, Choice, Voice
+    from voicenode.voice import Choice, Voice
+    from voicenode.voices import Catalogue
     from voicenode.workers.pool import EnginePool
 
 BLANK_SECONDS = 0.1
@@ -231,8 +232,8 @@ class VoiceProcessor:
 
     async def _in_language(self, text: Manuscript, choice: Choice) -> Choice:
         """The same voice in the language of the text, as far as that can be told."""
-        voice, home = choice.voice, self.catalogue.default.languages[0]
-        usual = voice.spelling(home) or voice.languages[0]
+        voice, default = choice.voice, self.catalogue.default or choice.voice
+        usual = voice.spelling(default.languages[0]) or voice.languages[0]
         language = await text.language(voice.languages, otherwise=usual)
         return replace(choice, language=language, language_open=False)
 

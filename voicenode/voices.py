@@ -1,101 +1,30 @@
 """The catalogue of everything that can speak, and how a request's words become one voice."""
 
 import re
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Self
 
-from voicenode.engine import EngineVoice
 from voicenode.errors import EngineError, ErrorCode, RequestError, SetupError
-
-_SHOWN_CHARS = 60
-"""Characters of a user's word that an error message repeats."""
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """What a user can choose: an engine's voice under its public name `<engine>-<id>`."""
-
-    name: str
-    engine: str
-    id: str
-    description: str
-    languages: tuple[str, ...]
-    speakers: tuple[str, ...] = ()
-    other_speakers: tuple[str, ...] = ()
-    advertised: bool = True
-    speakers_are_qualities: bool = False
-    """Whether `speakers` names quality profiles, for the voice has no speakers of its own."""
-    quality: str | None = None
-    """The quality profile in which it speaks when nobody asks for one."""
-    multilingual: bool = False
-    """Whether it reads a text in each of its languages, of which the text itself may decide."""
-    cloned: bool = False
-    """Whether it is a voice profile, whose `id` is the profile's name, and not the engine's own voice."""
-    revision: int = 0
-    """How often a cloned voice was made; what was spoken by another revision may sound different."""
-
-    @classmethod
-    def of_engine(cls, engine: str, voice: EngineVoice) -> "Voice":
-        return cls(
-            name=f"{engine}-{voice.id}",
-            engine=engine,
-            id=voice.id,
-            description=voice.description,
-            languages=voice.languages,
-            speakers=voice.speakers,
-            other_speakers=voice.other_speakers,
-            advertised=voice.advertised,
-            multilingual=voice.multilingual,
-        )
-
-    def spelling(self, language: str) -> str | None:
-        """Its own spelling of a language, which is what the engine is told; None for one that it lacks."""
-        wanted = language.replace("_", "-").casefold()
-        same = (tag for tag in self.languages if tag.casefold() == wanted)
-        alike = (tag for tag in self.languages if base_language(tag) == base_language(wanted))
-        return next(same, None) or next(alike, None)
-
-    def of_language(self, language: str) -> "Voice | None":
-        """The voice `<voice>-<language>`: it speaks that language where a request names no other."""
-        for tag in self.languages if self.multilingual else ():
-            if language.casefold() in {tag.casefold(), base_language(tag)}:
-                others = (other for other in self.languages if other != tag)
-                name = f"{self.name}-{language.casefold()}"
-                return replace(self, name=name, languages=(tag, *others), multilingual=False)
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One resolved voice: who speaks, in which preset and quality, and in which language."""
-
-    voice: Voice
-    speaker: str | None
-    language: str
-    quality: str | None = None
-    """The quality profile that was chosen as a speaker."""
-    language_open: bool = False
-    """Whether nobody has named one of the voice's languages, so that the text decides."""
+from voicenode.voice import Choice, Voice, as_quality, base_language, name_key, with_qualities
+from voicenode.words import shown, unknown
 
 
 class Catalogue:
-    """Every voice of every engine, and the rules that choose one.
+    """Every voice of every engine, those that were cloned, and the rules that choose one.
+
+    Cloned voices come and go: what the arguments name is looked up when it is needed, and `check` tells
+    whether it is there. A request that falls to a voice that is gone is refused.
 
     Args:
-        voices: all voices, in the order in which a language's default is looked for.
+        voices: all voices of the engines, in the order in which a language's default is looked for.
         default_voice: the name of the voice that speaks when nothing else decides.
         language_voices: language tag -> name of the voice that speaks it by default.
         aliases: another name -> the name of a voice.
         default_engine: the engine whose voice speaks when nothing else decides, if it has one; None for
             that of `default_voice`.
         unavailable: engine -> what it lacks; whoever asks for its voices is told that.
-
-    Raises:
-        SetupError: a name in the arguments is not a voice.
+        also_named: other settings that name a voice -> its name.
     """
 
     def __init__(
@@ -107,23 +36,35 @@ class Catalogue:
         *,
         default_engine: str | None = None,
         unavailable: Mapping[str, str] | None = None,
+        also_named: Mapping[str, str] | None = None,
     ) -> None:
+        languages, aliases = language_voices or {}, aliases or {}
         self.unavailable = unavailable or {}
-        self._voices = tuple(voices)
-        self._cloned: Mapping[str, Voice] = {}
-        self._shown: Sequence[Voice] = ()
-        self._by_name = {voice.name.casefold(): voice for voice in self._voices}
-        named = {alias: self._configured(f"aliases.{alias}", name) for alias, name in (aliases or {}).items()}
-        self._by_name |= {alias.casefold(): voice for alias, voice in named.items()}
-        self.default = self._configured("default_voice", default_voice)
-        self._language_voices = {
-            tag.casefold(): self._configured(f"language_voices.{tag}", name)
-            for tag, name in (language_voices or {}).items()
+        self._aliases = {name_key(alias): name for alias, name in aliases.items()}
+        self._language_voices = {tag.casefold(): name for tag, name in languages.items()}
+        self._configured = {
+            "default_voice": default_voice,
+            **{f"language_voices.{tag}": name for tag, name in languages.items()},
+            **{f"aliases.{alias}": alias for alias in aliases},
+            **(also_named or {}),
         }
-        own = [voice for voice in self._voices if voice.engine == default_engine]
-        if own and self.default.engine != default_engine:
-            self.default = self._default_of(self.default.languages[0], own) or own[0]
-        self._configured_default = self.default.name
+        self._default_engine = default_engine
+        self._chosen: str | None = None
+        self.default: Voice | None = None
+        """The voice that speaks when nothing else decides; None while there is none of its name."""
+        self._replace(voices, {}, ())
+
+    def check(self) -> None:
+        """Look whether there is every voice that is configured, once those that were cloned are known.
+
+        Raises:
+            SetupError: the name in a setting is not a voice.
+        """
+        for setting, name in self._configured.items():
+            try:
+                self._named(name)
+            except (RequestError, EngineError) as error:
+                raise SetupError(ErrorCode.BAD_SETTINGS, f"{setting}: {error}") from error
 
     def with_qualities(self, names: Mapping[str, Sequence[str]]) -> Self:
         """The same catalogue, in which voices without speakers of their own show quality profiles as such.
@@ -133,34 +74,30 @@ class Catalogue:
         """
         voices = [with_qualities(voice, names.get(voice.engine, ())) for voice in self._voices]
         new = copy(self)
-        new._replace(voices)
+        new._replace(voices, self._cloned, self._shown)
         return new
 
     def with_cloned(self, cloned: Mapping[str, Voice], shown: Sequence[Voice]) -> Self:
         """The same catalogue with other cloned voices, beside the engines' own, which go before them.
-
-        Where the default was one that is gone, the voice that is configured speaks instead.
 
         Args:
             cloned: `name_key` of any name of a voice -> the voice.
             shown: those that clients see.
         """
         new = copy(self)
-        new.set_cloned(cloned, shown)
+        new._replace(self._voices, cloned, shown)
         return new
 
-    def set_cloned(self, cloned: Mapping[str, Voice], shown: Sequence[Voice]) -> None:
-        """What `with_cloned` does to a copy."""
-        self._cloned, self._shown = cloned, tuple(shown)
-        self.default = self.find(self.default.name) or self._named(self._configured_default)
-
     def set_default(self, name: str) -> None:
-        """Let another voice speak when nothing else decides.
+        """Let another voice speak when nothing else decides; the default may stay also while it is gone.
 
         Raises:
             RequestError: there is no such voice.
         """
-        self.default = self._named(name)
+        if name_key(name) != name_key(self.default_name):
+            self._named(name)
+        self._chosen = name
+        self._find_default()
 
     def __iter__(self) -> Iterator[Voice]:
         """The engines' own voices, and of those that were cloned the ones that clients see."""
@@ -180,16 +117,16 @@ class Catalogue:
         Empty strings count as absent.
 
         Raises:
-            RequestError: no such voice, speaker or engine, or the voice is another engine's.
+            RequestError: no such voice, speaker or engine, or the voice is another engine's; or the voice
+                that the request falls to is gone.
             EngineError: the engine is there, and lacks what it needs to be offered.
         """
-        voice = self._named(name) if name else self._default(language or None, engine or None)
-        if voice.cloned and engine:
-            voice = self._cloned.get(name_key(f"{engine}-{voice.id}"), voice)
+        voice = self._named(name) if name else self._unnamed(language or None, engine or None)
+        voice = self._spoken_by(engine, voice)
         if engine and voice.engine != engine:
             raise RequestError(
                 ErrorCode.UNKNOWN_VOICE,
-                f"voice '{voice.name}' belongs to the engine '{voice.engine}', not to '{_shown(engine)}'",
+                f"voice '{voice.name}' belongs to the engine '{voice.engine}', not to '{shown(engine)}'",
             )
         preset, spoken = _speaker(voice, speaker), voice.spelling(language or "")
         quality = as_quality(voice, preset)
@@ -204,12 +141,25 @@ class Catalogue:
     def find(self, name: str) -> Voice | None:
         """The voice of this name or alias, or `<voice>-<language>` of a multilingual one, if there is one."""
         key = name_key(name)
-        return self._known(key) or self._of_language(key)
+        return self._known(key) or _of_language(key, self._known)
 
     @property
-    def own_names(self) -> Collection[str]:
+    def default_name(self) -> str:
+        """By which name `find` finds the default voice, whether or not it is there."""
+        if self.default is not None and self.find(self.default.name) == self.default:
+            return self.default.name
+        return self._chosen or self._configured["default_voice"]
+
+    @property
+    def own_names(self) -> set[str]:
         """Every name and alias of the engines' own voices, case-folded."""
-        return self._by_name.keys()
+        return {*self._by_name, *self._aliases}
+
+    @property
+    def needed(self) -> Collection[str]:
+        """The ids of the cloned voices that settings name, or that speak when nothing else decides."""
+        found = map(self.find, [*self._configured.values(), self._chosen or ""])
+        return {voice.id for voice in found if voice is not None and voice.cloned}
 
     def explain(self, engine: str) -> None:
         """Raise EngineError if this engine would be offered, but for what it lacks."""
@@ -219,115 +169,124 @@ class Catalogue:
 
     def speaker_of(self, language: str, engine: str) -> Voice | None:
         """The voice of an engine that speaks a language by default, if one does."""
-        voices = [voice for voice in self._unnamed if voice.engine == engine]
-        return self._default_of(language, voices)
+        return self._default_of(language, self._of_engine(engine), engine)
 
-    def _replace(self, voices: Sequence[Voice]) -> None:
-        """Other versions of the same voices."""
-        old = self._by_name
-        self._voices = tuple(voices)
-        self._by_name = {voice.name.casefold(): voice for voice in voices}
-        self._by_name = {name: self._named(voice.name) for name, voice in old.items()}
-        self._language_voices = {tag: self._named(voice.name) for tag, voice in self._language_voices.items()}
-        self.default = self._named(self.default.name)
+    def _replace(self, voices: Iterable[Voice], cloned: Mapping[str, Voice], shown: Iterable[Voice]) -> None:
+        """Know other voices, or other versions of the same."""
+        self._voices, self._cloned, self._shown = tuple(voices), cloned, tuple(shown)
+        self._by_name = {name_key(voice.name): voice for voice in self._voices}
+        self._find_default()
 
     def _known(self, key: str) -> Voice | None:
-        return self._by_name.get(key) or self._cloned.get(key)
+        """The voice of this name or alias; an alias goes first, also where its voice is gone."""
+        if key not in self._aliases:
+            return self._listed(key)
+        name = name_key(self._aliases[key])
+        return self._listed(name) or _of_language(name, self._listed)
 
-    def _of_language(self, name: str) -> Voice | None:
-        for dash in re.finditer("-", name):
-            voice = self._known(name[: dash.start()])
-            if voice is not None and (found := voice.of_language(name[dash.end() :])):
-                return found
-        return None
+    def _listed(self, key: str) -> Voice | None:
+        return self._by_name.get(key) or self._cloned.get(key)
 
     def _named(self, name: str) -> Voice:
         voice = self.find(name)
         if voice is None:
             self.explain(name.casefold().partition("-")[0])
-            known = [*self._by_name, *(voice.name for voice in self._shown)]
-            raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", name, known)
+            known = [*self.own_names - {name_key(name)}, *(each.name for each in self._shown)]
+            raise unknown(ErrorCode.UNKNOWN_VOICE, "voice", self._aliases.get(name_key(name), name), known)
         return voice
 
-    def _default(self, language: str | None, engine: str | None) -> Voice:
-        voices = self._unnamed if engine is None else self._of_engine(engine)
-        found = self._default_of(language, voices) if language else None
-        return found or (self.default if self.default in voices else voices[0])
+    def _spoken_by(self, engine: str | None, voice: Voice) -> Voice:
+        """A cloned voice as this engine speaks it, if it does; any other as it is."""
+        return self._cloned.get(name_key(f"{engine}-{voice.id}"), voice) if voice.cloned and engine else voice
 
-    def _default_of(self, language: str, voices: Sequence[Voice]) -> Voice | None:
-        """Of `voices`, the one configured for a language, else one of the default's engine, else any."""
-        preferred = [voice for voice in voices if voice.engine == self.default.engine]
+    def _find_default(self) -> None:
+        name, engine = self._chosen or self._configured["default_voice"], self._default_engine
+        self.default = voice = self.find(name)
+        if voice is None or engine in {None, voice.engine}:
+            return
+        if name_key(name) == name_key(voice.name):  # and not `<engine>-<voice>`, which says who shall speak
+            self.default = voice = self._spoken_by(engine, voice)
+        own = [other for other in self._voices if other.engine == engine]
+        if own and voice.engine != engine and not self._chosen:
+            self.default = self._default_of(voice.languages[0], own, engine) or own[0]
+
+    def _unnamed(self, language: str | None, engine: str | None) -> Voice:
+        """Who speaks where no voice was named."""
+        if engine is None:
+            voices = self._eligible
+        elif not (voices := self._of_engine(engine)):
+            self.explain(engine)
+            engines = sorted({voice.engine for voice in self._voices})
+            raise unknown(ErrorCode.UNKNOWN_ENGINE, "engine", engine, engines)
+        found = self._default_of(language, voices, engine) if language else None
+        if found or engine:
+            return found or next((voice for voice in voices if voice == self.default), voices[0])
+        return self.default or self._still_there("default_voice", self.default_name)
+
+    def _default_of(self, language: str, voices: Sequence[Voice], engine: str | None) -> Voice | None:
+        """Of `voices`, the one configured for a language, else one of the default's engine, else any.
+
+        Nobody speaks by default where the node's default is gone, unless an engine is named.
+        """
+        preferred = [voice for voice in voices if self.default and voice.engine == self.default.engine]
         for some in (preferred, voices):
             for tag in (language.replace("_", "-").casefold(), base_language(language)):
-                configured = self._language_voices.get(tag)
-                if configured is not None and any(configured.engine == voice.engine for voice in voices):
-                    return configured
-                if found := self._speaks(tag, some):
+                if found := self._configured_for(tag, engine):
+                    return found
+                if (self.default or engine) and (found := self._speaks(tag, some)):
                     return found
         return None
 
+    def _configured_for(self, tag: str, engine: str | None) -> Voice | None:
+        """The voice that the settings choose for a language, if it is of this engine.
+
+        Raises:
+            RequestError: it is gone, and no engine narrows the choice.
+        """
+        name = self._language_voices.get(tag)
+        if name is None:
+            return None
+        if engine is None:
+            return self._still_there(f"language_voices.{tag}", name)
+        found = self.find(name)
+        voice = found and self._spoken_by(engine, found)
+        return voice if voice and voice.engine == engine else None
+
+    def _still_there(self, setting: str, name: str) -> Voice:
+        voice = self.find(name)
+        if voice is None:
+            what = f"{setting} is '{shown(name)}', and that voice is gone; clone it again or choose another"
+            raise RequestError(ErrorCode.UNKNOWN_VOICE, what)
+        return voice
+
     def _speaks(self, tag: str, voices: Sequence[Voice]) -> Voice | None:
         """The node's default voice where it speaks `tag`, else a voice whose first language it is."""
-        fitting = [voice for voice in voices if tag in _tags(voice)]
+        fitting = [voice for voice in voices if tag in voice.tags]
         if self.default in fitting:
             return self.default
         own = (voice for voice in fitting if voice.languages[0].casefold() == tag)
         return next(own, fitting[0] if fitting else None)
 
     @property
-    def _unnamed(self) -> Sequence[Voice]:
-        """Those that may speak where none was named; a `<voice>-<language>` may where it is the default."""
-        return self._voices if self.default in self._voices else (self.default, *self._voices)
+    def _eligible(self) -> Sequence[Voice]:
+        """Those that may speak where none was named: the engines' own, and the default."""
+        if self.default is None or self.default in self._voices:
+            return self._voices
+        return self.default, *self._voices
 
     def _of_engine(self, engine: str) -> Sequence[Voice]:
-        voices = [voice for voice in self._unnamed if voice.engine == engine]
-        if not voices:
-            self.explain(engine)
-            engines = sorted({voice.engine for voice in self._voices})
-            raise unknown(ErrorCode.UNKNOWN_ENGINE, "engine", engine, engines)
-        return voices
-
-    def _configured(self, setting: str, name: str) -> Voice:
-        try:
-            return self._named(name)
-        except (RequestError, EngineError) as error:
-            raise SetupError(ErrorCode.BAD_SETTINGS, f"{setting}: {error}") from error
+        """Those of one engine; it may speak for the default voice where that was cloned."""
+        default = [self._spoken_by(engine, self.default)] if self.default else []
+        return [voice for voice in dict.fromkeys([*default, *self._eligible]) if voice.engine == engine]
 
 
-def name_key(name: str) -> str:
-    """What is the same for all spellings of a cloned voice's name."""
-    if name.isascii():
-        return name.casefold()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def base_language(tag: str) -> str:
-    """The language of a BCP 47 tag, without script, region and variants, in lower case."""
-    return tag.replace("_", "-").partition("-")[0].casefold()
-
-
-def speaks(voice: Voice, language: str) -> bool:
-    """Whether a voice knows a language, in any of its regions."""
-    return base_language(language) in _tags(voice)
-
-
-def with_qualities(voice: Voice, names: Sequence[str]) -> Voice:
-    """The voice with quality profiles as its speakers, if it has none of its own."""
-    if (voice.speakers or voice.other_speakers) and not voice.speakers_are_qualities:
-        return voice
-    return replace(voice, speakers=tuple(names), speakers_are_qualities=bool(names))
-
-
-def as_quality(voice: Voice, speaker: str | None) -> str | None:
-    """The quality profile for which a voice's speaker stands, if it stands for one."""
-    return speaker if voice.speakers_are_qualities else None
-
-
-def unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str], *, of: str = "") -> RequestError:
-    """The error for a word of a user that is none of the known ones; it tells the nearest of them."""
-    near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
-    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
-    return RequestError(code, f"unknown {kind} '{_shown(value)}'{of}{hint}")
+def _of_language(name: str, known: Callable[[str], Voice | None]) -> Voice | None:
+    """The voice `<voice>-<language>` of a voice that is known."""
+    for dash in re.finditer("-", name):
+        voice = known(name[: dash.start()])
+        if voice is not None and (found := voice.of_language(name[dash.end() :])):
+            return found
+    return None
 
 
 def _speaker(voice: Voice, speaker: str | None) -> str | None:
@@ -338,19 +297,3 @@ def _speaker(voice: Voice, speaker: str | None) -> str | None:
         if name.casefold() == speaker.casefold():
             return name
     raise unknown(ErrorCode.UNKNOWN_SPEAKER, "speaker", speaker, known, of=f" of voice '{voice.name}'")
-
-
-def _tags(voice: Voice) -> set[str]:
-    """What a request may call the voice's languages: whole tags and their base languages."""
-    return {tag.casefold() for tag in voice.languages} | {base_language(tag) for tag in voice.languages}
-
-
-def _shown(value: str) -> str:
-    return value if len(value) <= _SHOWN_CHARS else value[:_SHOWN_CHARS] + "\u2026"
-
-
-def _near(value: str, known: Mapping[str, str]) -> Sequence[str]:
-    """Up to three names: those that go on where `value` ends, then those that look like it."""
-    begun = sorted((name for name in known if name.startswith(value)), key=len)
-    alike = get_close_matches(value, known, n=3, cutoff=0.5)
-    return [known[name] for name in dict.fromkeys([*begun, *alike])][:3]

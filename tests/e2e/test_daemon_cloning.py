@@ -12,7 +12,7 @@ import pytest
 from tests.support import recorded
 from tests.support.cloning import recording
 from tests.support.command import CommandLine
-from tests.support.daemon import say
+from tests.support.daemon import daemon, say
 from tests.support.engines.voicenode_tone import spell
 from tests.support.mqtt import Peer
 from tests.support.mqtt_daemon import MqttNode
@@ -68,6 +68,30 @@ async def test_a_voice_is_cloned_spoken_and_deleted_over_a_broker(
         await peer.ask(f"{node.base}/request/delete_voice", name="anna", token="open")
         assert (await peer.hear(f"{node.base}/response/delete_voice"))["status"] == "ok"
         assert (await say(node.daemon.uri, "Hello", "anna")).code == "unknown-voice"
+
+
+async def test_a_cloned_voice_is_chosen_over_a_broker_and_in_the_settings(
+    node: MqttNode, mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    async with Peer((mosquitto.host, mosquitto.port)) as peer:
+        await peer.subscribe(f"{node.base}/#")
+        request = {"name": "Anna", "audio": base64.b64encode(recording()).decode(), "token": "open"}
+        await peer.ask(f"{node.base}/request/clone", **request)
+        await peer.hear(f"{node.base}/response/clone")
+        await peer.ask(f"{node.base}/request/settings", default_voice="anna")
+        assert (await peer.hear(f"{node.base}/response/settings"))["status"] == "ok"
+    await asyncio.to_thread(node.kill)
+    await asyncio.to_thread(node.start)
+    assert CLONED.fullmatch(spell((await say(node.daemon.uri, "Hello")).audio).strip())
+    await asyncio.to_thread(node.stop)
+    named = {"default_voice": "Anna", "language_voices": {"de": "anna"}, "aliases": {"nanny": "ANNA"}}
+    async with MqttNode(mosquitto, tmp_path / "node", settings=named) as again:
+        assert CLONED.fullmatch(await heard(again, "nanny"))
+    with daemon(
+        tmp_path / "node", settings={"data_dir": str(tmp_path / "node/data"), "default_voice": "ana"}
+    ) as wrong:
+        wrong.log.wait_for("default_voice: unknown voice 'ana'; did you mean 'Anna'")
+        wrong.wait()
 
 
 async def test_a_voice_is_cloned_shown_renamed_and_carried_on_the_command_line(

@@ -12,7 +12,8 @@ from voicenode.errors import EngineError, ErrorCode, RequestError
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
 from voicenode.request import SynthesisRequest
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 from voicenode.workers.pool import EnginePool
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")

@@ -11,7 +11,8 @@ from voicenode.cast import FallbackRules
 from voicenode.errors import ErrorCode, RequestError
 from voicenode.processor import VoiceProcessor
 from voicenode.request import SynthesisRequest
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 from voicenode.workers.pool import EnginePool
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")

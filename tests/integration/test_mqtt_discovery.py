@@ -17,7 +17,7 @@ from tests.support.mqtt import Peer, Running, address, node
 from voicenode.errors import VoiceServiceError
 from voicenode.transports.mqtt.discovery import Discovery
 from voicenode.transports.mqtt.removal import remove
-from voicenode.voices import Voice
+from voicenode.voice import Voice
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,7 +13,8 @@ from voicenode.errors import SetupError, StoreError
 from voicenode.quality import QualityProfiles
 from voicenode.quality import profiles as module
 from voicenode.stores.file import FileStore
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 from voicenode_xtts.options import XttsParameters
 
 if TYPE_CHECKING:

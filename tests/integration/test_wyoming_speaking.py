@@ -22,7 +22,8 @@ from tests.support import tone
 from tests.support.engines.voicenode_tone import spell
 from tests.support.speech import processor
 from tests.support.wyoming_door import CHUNK, FORMAT, Client, audio, serving, types
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 
 pytestmark = pytest.mark.usefixtures("heartbeat")
 

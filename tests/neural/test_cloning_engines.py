@@ -22,7 +22,8 @@ from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
 from voicenode.request import SynthesisRequest
 from voicenode.stores.file import FileStore
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 from voicenode.workers.limits import PoolLimits
 from voicenode.workers.pool import EnginePool
 from voicenode.workers.process import EngineSpec

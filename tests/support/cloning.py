@@ -17,7 +17,8 @@ from voicenode.quality import QualityProfiles
 from voicenode.recordings import CheckedRecordings, Source
 from voicenode.request import SynthesisRequest
 from voicenode.stores.file import FileStore
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -83,6 +84,7 @@ async def cloning(
     limits: VoiceLimits | None = None,
     store: Store | None = None,
     transcriber: Transcriber | None = None,
+    default_voice: str = "tone-plain",
 ) -> AsyncIterator[Cloning]:
     """A node whose store, if none is given, is in `folder`."""
     options = options or ToneOptions()
@@ -91,7 +93,7 @@ async def cloning(
         made = {name: tone.CLASSES[name](options) for name in engines}
         voices = [Voice.of_engine(name, each) for name, engine in made.items() for each in engine.voices()]
         quality = QualityProfiles({name: engine.parameters_type for name, engine in made.items()})
-        processor = VoiceProcessor(Catalogue(voices, "tone-plain"), pool, made, SpeechRules(), quality)
+        processor = VoiceProcessor(Catalogue(voices, default_voice), pool, made, SpeechRules(), quality)
         cloned = ClonedVoices(
             store or own,
             processor,

@@ -6,7 +6,8 @@ from tests.support import tone
 from tests.support.engines.voicenode_tone import ToneEngine, ToneOptions
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 from voicenode.workers.pool import EnginePool
 
 

@@ -14,7 +14,8 @@ from voicenode.audio import PcmFormat
 from voicenode.errors import EngineError, ErrorCode
 from voicenode.processor import Speech, VoiceProcessor
 from voicenode.transports.wyoming import WyomingServer
-from voicenode.voices import Catalogue, Choice, Voice
+from voicenode.voice import Choice, Voice
+from voicenode.voices import Catalogue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator

@@ -51,7 +51,9 @@ def load_readme_settings(folder: Path) -> LoadedSettings:
 
 def catalogue(loaded: LoadedSettings) -> Catalogue:
     nobody = cast("EnginePool", None)
-    return parts.build_processor(loaded, parts.create_engines(loaded), nobody).catalogue
+    found = parts.build_processor(loaded, parts.create_engines(loaded), nobody).catalogue
+    found.check()
+    return found
 
 
 def answered() -> set[str]:

@@ -37,7 +37,8 @@ LAYERS = [
     layer("cast manuscript quality recordings"),
     layer("workers stores encoding client identity", siblings=False),
     layer(
-        "voices text framing engine guard audio breaker buffer report metrics request sockets gpu usage child"
+        "voice voices words text framing engine guard audio breaker buffer report metrics request sockets "
+        "gpu usage child"
     ),
     layer("errors"),
 ]

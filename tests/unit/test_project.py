@@ -34,6 +34,12 @@ def test_the_changelog_begins_with_this_version() -> None:
     assert versions[0] == voicenode.__version__
 
 
+def test_no_pattern_repeats_a_group_possessively() -> None:
+    """Such as (?:a|b)++: the Python of Debian 12 matches nothing with it (CPython's issue 106052)."""
+    for path in chain((ROOT / "voicenode").rglob("*.py"), (ROOT / "engines").rglob("*.py")):
+        assert not re.search(r"\)(?:[*+?]|\{[\d,]+\})\+[^+]", path.read_text()), path
+
+
 def imported(folder: str) -> set[str]:
     """The names of the distributions that the code of a folder imports, voicenode and Python itself aside."""
     statements = [

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from voicenode.errors import ErrorCode, RequestError, SetupError
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 
 
 def voice(name: str, *languages: str, speakers: tuple[str, ...] = (), other: tuple[str, ...] = ()) -> Voice:
@@ -116,7 +117,7 @@ def test_the_default_engine_speaks_what_it_can(language: str | None, chosen: str
     ids=str,
 )
 def test_an_engine_without_voices_is_no_default(default_voice: str, engine: str | None, chosen: str) -> None:
-    assert Catalogue(VOICES, default_voice, default_engine=engine).default.name == chosen
+    assert Catalogue(VOICES, default_voice, default_engine=engine).default_name == chosen
 
 
 def test_the_configured_voice_of_a_language_goes_before_the_default_engine() -> None:
@@ -177,11 +178,17 @@ def test_a_very_long_name_is_not_repeated_whole(catalogue: Catalogue) -> None:
         ({"default_voice": "nobody"}, "default_voice"),
         ({"default_voice": "espeak-de", "language_voices": {"en": "nobody"}}, "language_voices.en"),
         ({"default_voice": "espeak-de", "aliases": {"butler": "nobody"}}, "aliases.butler"),
+        (
+            {"default_voice": "espeak-de", "also_named": {"fallback.voices.de": "nobody"}},
+            "fallback.voices.de",
+        ),
+        ({"default_voice": "espeak-de", "aliases": {"a": "b", "b": "espeak-de"}}, "aliases.a"),
     ],
 )
 def test_a_setting_that_names_no_voice_is_named(settings: dict[str, object], key: str) -> None:
+    catalogue = Catalogue(VOICES, **settings)  # type: ignore[arg-type]
     with pytest.raises(SetupError, match=key):
-        Catalogue(VOICES, **settings)  # type: ignore[arg-type]
+        catalogue.check()
 
 
 def multilingual(name: str, *languages: str) -> Voice:

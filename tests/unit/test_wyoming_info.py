@@ -7,7 +7,8 @@ from wyoming.info import Info
 from tests.support.wyoming_door import VOICES, FakeProcessor
 from voicenode.framing import MAX_HEADER
 from voicenode.transports.wyoming.info import Description
-from voicenode.voices import Catalogue, Voice
+from voicenode.voice import Voice
+from voicenode.voices import Catalogue
 
 if TYPE_CHECKING:
     from voicenode.processor import VoiceProcessor

@@ -144,7 +144,8 @@ async def _export(config: Path | None, name: str, path: Path) -> None:
     from voicenode.cloning import archive  # noqa: PLC0415 (serve does without)
     from voicenode.cloning.files import read_file  # noqa: PLC0415 (likewise)
     from voicenode.errors import ErrorCode, StoreError  # noqa: PLC0415 (likewise)
-    from voicenode.voices import name_key, unknown  # noqa: PLC0415 (likewise)
+    from voicenode.voice import name_key  # noqa: PLC0415 (likewise)
+    from voicenode.words import unknown  # noqa: PLC0415 (likewise)
 
     async with _opened(config) as kept_voices:
         kept = await kept_voices.refreshed(name)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from voicenode.cloning.files import REFERENCE, laid_out, local_name, local_names, model_of, place, read_file
 from voicenode.cloning.profile import Artefacts, Kept
 from voicenode.errors import EngineError, ErrorCode, RequestError, StoreError, VoiceServiceError
-from voicenode.voices import name_key
+from voicenode.voice import name_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voicenode.cloning.profile import VoiceProfile
     from voicenode.cloning.profiles import VoiceProfiles
     from voicenode.engine import TTSEngine
-    from voicenode.voices import Voice
+    from voicenode.voice import Voice
     from voicenode.workers.pool import EnginePool
 
 _AGAIN_SECONDS = 600.0

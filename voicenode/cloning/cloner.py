@@ -15,7 +15,8 @@ from voicenode.cloning.profile import Kept, VoiceProfile, same_sound
 from voicenode.cloning.request import MAX_BYTES
 from voicenode.errors import BusyError, ConflictError, EngineError, ErrorCode, RequestError
 from voicenode.transcription import Reference
-from voicenode.voices import base_language, unknown
+from voicenode.voice import base_language
+from voicenode.words import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

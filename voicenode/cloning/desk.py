@@ -13,7 +13,8 @@ from voicenode.cloning.folder import imported
 from voicenode.cloning.profile import summary, view
 from voicenode.cloning.request import CloneRequest, Page, UpdateRequest, name_in
 from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
-from voicenode.voices import name_key, unknown
+from voicenode.voice import name_key
+from voicenode.words import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,7 +6,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from voicenode.errors import ConflictError, ErrorCode, RequestError
-from voicenode.voices import name_key
+from voicenode.voice import name_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

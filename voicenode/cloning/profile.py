@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from voicenode.errors import ErrorCode, RequestError
 from voicenode.quality import checks
-from voicenode.voices import name_key
+from voicenode.voice import name_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

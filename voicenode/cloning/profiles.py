@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from voicenode.cloning.files import read_file
 from voicenode.cloning.profile import COLLECTION, Kept, VoiceProfile, same_sound
 from voicenode.errors import ConflictError, RequestError, StoreError
-from voicenode.voices import name_key
+from voicenode.voice import name_key
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from voicenode.stores.store import Document, Store
 
@@ -45,11 +45,18 @@ class VoiceProfiles:
     Args:
         store: keeps them.
         changed: called on the event loop with what was and what is there, whoever changed it.
+        needed: the names of those that shall not expire now.
     """
 
-    def __init__(self, store: Store, changed: Callable[[Kept | None, Kept | None], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        changed: Callable[[Kept | None, Kept | None], None],
+        needed: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
         self.store = store
         self._changed = changed
+        self._needed = needed
         self._kept: dict[str, Kept] = {}
         self._used: dict[str, _Use] = {}
 
@@ -213,6 +220,7 @@ class VoiceProfiles:
 
     async def _keep_house(self) -> None:
         for minutes in itertools.count():
+            await self._pin_needed()
             await asyncio.sleep(_WRITE_SECONDS)
             if minutes % _SWEEP_MINUTES == 0:
                 await self._sweep()
@@ -220,6 +228,17 @@ class VoiceProfiles:
             for key, kept in list(self._kept.items()):
                 if kept.expired:
                     self._note(key, None)
+
+    async def _pin_needed(self) -> None:
+        """Who is named by a setting never expires: a house shall not fall silent after a long holiday."""
+        for kept in filter(None, map(self.find, self._needed())):
+            if kept.profile.pinned:
+                continue
+            try:
+                await self.change(kept, lambda old: replace(old, pinned=True))
+                _log.info("voice %s is pinned, for a setting names it", kept.profile.name)
+            except (StoreError, ConflictError) as error:
+                _log.debug("the voice %s is pinned later: %s", kept.profile.name, error)
 
     async def _sweep(self) -> None:
         """What has expired is removed, recordings included."""

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from voicenode.errors import ErrorCode, RequestError
 from voicenode.quality import checks
-from voicenode.voices import unknown
+from voicenode.words import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

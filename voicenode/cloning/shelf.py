@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voicenode.cloning.profile import sorted_for_show
-from voicenode.voices import Voice, base_language, name_key, with_qualities
+from voicenode.voice import Voice, base_language, name_key, with_qualities
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

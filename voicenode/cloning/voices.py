@@ -66,7 +66,7 @@ class ClonedVoices:
     ) -> None:
         self._processor = processor
         self._shelf = Shelf(processor, limits.advertised, limits.engines)
-        self.profiles = VoiceProfiles(store, self._change)
+        self.profiles = VoiceProfiles(store, self._change, lambda: processor.catalogue.needed)
         self._artefacts = ArtefactKeeper(self.profiles, pool, self._shelf.cloning, folder)
         cloner = Cloner(
             self.profiles,

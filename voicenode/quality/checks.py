@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from voicenode.errors import ErrorCode, RequestError
 from voicenode.quality.profile import SPEED
-from voicenode.voices import unknown
+from voicenode.words import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from voicenode.errors import ErrorCode, RequestError, SetupError, StoreError
 from voicenode.quality import checks
 from voicenode.quality.profile import BUILT_IN, SPEED, QualityProfile
-from voicenode.voices import unknown
+from voicenode.words import unknown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence

@@ -24,8 +24,8 @@ TEXT_SYMBOLS = frozenset("〽㊗㊙")  # outside MAYBE_UNSPOKEN, so text unless 
 _SOMETIMES_EMOJI = r"\u203c\u2049\u2139\u2190-\u2bff\u3030\u303d\u3297\u3299"  # a picture before U+FE0F
 _SPECIAL = rf"\n*_~`|!\[\]<&\\{ZWJ}{MAYBE_UNSPOKEN}{_SOMETIMES_EMOJI}"
 PLAIN = re.compile(  # characters that mean nothing special, alone or before the character that follows
-    rf"(?:[^{_SPECIAL}hHfFwW]|(?<=[0-9A-Za-z])[hHfFwW]|[hHfF](?=[^tT])|[wW](?=[^wW])"
-    r"|<(?=[^!/A-Za-z])|&(?=[^#0-9A-Za-z])|!(?=[^\[]))++"
+    rf"(?:[^{_SPECIAL}hHfFwW]+|(?<=[0-9A-Za-z])[hHfFwW]|[hHfF](?=[^tT])|[wW](?=[^wW])"
+    r"|<(?=[^!/A-Za-z])|&(?=[^#0-9A-Za-z])|!(?=[^\[]))+"  # not possessive: Python before 3.11.5 fails at that
 )
 CODE = re.compile(rf"[^\n{ZWJ}{MAYBE_UNSPOKEN}]+")
 SPACES = re.compile(r"[^\S\n]+")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from voicenode.jobs import Job, JobQueue, JobRequest
     from voicenode.transports.mqtt.packets import Message
     from voicenode.transports.mqtt.transport import MqttTransport
-    from voicenode.voices import Voice
+    from voicenode.voice import Voice
 
 _log = logging.getLogger(__name__)
 

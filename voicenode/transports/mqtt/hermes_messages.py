@@ -17,7 +17,7 @@ from voicenode.transports.mqtt.topics import check_word
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voicenode.voices import Voice
+    from voicenode.voice import Voice
 
 SAY, GET_VOICES = "hermes/tts/say", "rhasspy/tts/getVoices"
 PLAY_FINISHED = "hermes/audioServer/+/playFinished"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from voicenode.cloning import VoiceDesk
-    from voicenode.voices import Voice
+    from voicenode.voice import Voice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from voicenode.jobs import Job
     from voicenode.transports.mqtt.topics import Topics
-    from voicenode.voices import Voice
+    from voicenode.voice import Voice
 
 
 @dataclass(frozen=True, slots=True)

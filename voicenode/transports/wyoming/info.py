@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from voicenode.processor import VoiceProcessor
-    from voicenode.voices import Voice
+    from voicenode.voice import Voice
 
 
 class Description:

@@ -1,0 +1,28 @@
+"""How error messages repeat a user's words, and tell which ones were perhaps meant."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from voicenode.errors import ErrorCode, RequestError
+
+_SHOWN_CHARS = 60
+"""Characters of a user's word that an error message repeats."""
+
+
+def unknown(code: ErrorCode, kind: str, value: str, known: Sequence[str], *, of: str = "") -> RequestError:
+    """The error for a word of a user that is none of the known ones; it tells the nearest of them."""
+    near = _near(value.casefold()[:_SHOWN_CHARS], {name.casefold(): name for name in known})
+    hint = f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+    return RequestError(code, f"unknown {kind} '{shown(value)}'{of}{hint}")
+
+
+def shown(value: str) -> str:
+    """A word as a message repeats it: not all of a long one."""
+    return value if len(value) <= _SHOWN_CHARS else value[:_SHOWN_CHARS] + "\u2026"
+
+
+def _near(value: str, known: Mapping[str, str]) -> Sequence[str]:
+    """Up to three names: those that go on where `value` ends, then those that look like it."""
+    begun = sorted((name for name in known if name.startswith(value)), key=len)
+    alike = get_close_matches(value, known, n=3, cutoff=0.5)
+    return [known[name] for name in dict.fromkeys([*begun, *alike])][:3]
