@@ -274,7 +274,7 @@ def test_libraries_that_are_missing_or_do_not_fit_are_told(
         find = PathFinder.find_spec
         PathFinder.find_spec = lambda name, *more: None if name == hidden else find(name, *more)
         from voicenode.errors import EngineError
-        from voicenode_xtts import XttsEngine, XttsOptions, processor
+        from voicenode_xtts import XttsEngine, XttsOptions
         try:
             XttsEngine(XttsOptions()).load()
         except EngineError as error:
@@ -292,7 +292,7 @@ def test_libraries_that_are_missing_or_do_not_fit_are_told(
 def test_voices_are_listed_before_and_after_the_conversion_without_torch(folder: Path) -> None:
     script = f"""
         import sys
-        from voicenode_xtts import XttsEngine, XttsOptions, processor
+        from voicenode_xtts import XttsEngine, XttsOptions
         print(*(voice.id for voice in XttsEngine(XttsOptions(path={str(folder)!r})).voices()))
         assert not sys.modules.keys() & {{"torch", "numpy", "TTS"}}
     """
