@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from voicenode.workers.pool import EnginePool
     from voicenode.workers.slot import EngineState
 
-
-_log = logging.getLogger(__name__)
 
 _MIB = 1024 * 1024
 
@@ -195,15 +192,6 @@ class Control:
         return {} if self.jobs is None else self.jobs.counts()
 
     def _note(self, report: SpokenReport) -> None:
-        if report.door == "jobs":  # the other doors know more of their clients, and tell it themselves
-            _log.info(
-                "jobs: voice %s, %d characters, %.2f s of audio in %.3f s: %s",
-                report.voice,
-                report.characters,
-                report.audio_seconds,
-                report.wall_seconds,
-                report.outcome,
-            )
         if report.outcome == SPOKEN:
             self._last_spoken = report
             self._forgive(time.time() - report.wall_seconds)

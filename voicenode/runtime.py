@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -74,16 +75,22 @@ class RuntimeSettings:
             RequestError: there is no such setting, or its value will not do.
             StoreError: the change could not be kept, and nothing has changed.
         """
-        before = self.current()
+        before = {name: value for name, value in self.current().items() if name in changes}
         try:
             self._apply(changes)
             kept = {name: value for name, value in {**self._changed, **changes}.items() if value is not None}
             await self._store.put(COLLECTION, KEY, kept)
         except BaseException:
-            self._apply(before)
+            self._restore(before)
             raise
         self._changed = kept
         return self.current()
+
+    def _restore(self, before: Mapping[str, Any]) -> None:
+        for name, value in before.items():
+            # What held may be gone, such as a voice that was deleted; then what is wrong now is still told.
+            with suppress(RequestError):
+                self._apply({name: value})
 
     def _apply(self, changes: Mapping[str, Any]) -> None:
         unknown = [name for name in changes if name not in self._adjustables]

@@ -80,3 +80,25 @@ async def test_what_was_kept_and_no_longer_fits_is_left_out(store: FileStore, di
     runtime = settings(store, dials)
     await runtime.load()
     assert runtime.current() == {"left": 5, "right": 3}
+
+
+async def test_a_refused_change_is_told_though_what_held_before_is_gone(
+    store: FileStore, dials: dict[str, Dial]
+) -> None:
+    gone: set[int] = set()
+
+    def turn(value: int) -> None:
+        if value in gone:
+            raise RequestError(ErrorCode.UNKNOWN_VOICE, "that is gone")
+        dials["left"].turn(value)
+
+    runtime = RuntimeSettings(
+        store, {"left": Adjustable(5, turn), "right": Adjustable(5, dials["right"].turn)}
+    )
+    await runtime.change({"left": 7})
+    gone.add(7)
+    with pytest.raises(RequestError, match="not to 11"):
+        await runtime.change({"left": 6, "right": 11})
+    with pytest.raises(RequestError, match="not to 12"):
+        await runtime.change({"right": 12})
+    assert dials["right"].value == 5
