@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from tests.support.limits import LIMIT
@@ -65,8 +66,12 @@ class Mosquitto:
     def stop(self) -> None:
         """End the broker in order (SIGTERM): what it persists is on disk afterwards."""
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait(LIMIT)
+            deadline = time.monotonic() + LIMIT
+            while self._process.poll() is None:
+                assert time.monotonic() < deadline, "mosquitto does not end"
+                self._process.terminate()  # again and again: what comes before its loop begins is forgotten
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(0.5)
             self._process = None
 
     def kill(self) -> None:
