@@ -13,7 +13,7 @@ import pytest
 from wyoming.client import AsyncClient
 from wyoming.info import Describe, Info
 
-from tests.support.daemon import Daemon, Heard, daemon, eventually, hear, request, say
+from tests.support.daemon import Daemon, Heard, daemon, eventually, hear, kill, request, say
 from tests.support.engines.voicenode_tone import spell
 from tests.support.limits import LIMIT
 
@@ -49,7 +49,7 @@ async def speaks(uri: str) -> None:
 
 
 def tone_processes(node: Daemon) -> list[psutil.Process]:
-    return [process for process in node.workers if "voicenode_tone:ToneEngine" in process.cmdline()]
+    return node.living("voicenode_tone:ToneEngine")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ async def test_engines_killed_at_any_moment_cost_a_client_no_more_than_an_error(
         while True:
             await asyncio.sleep(chance.uniform(0, 0.2))
             for process in node.workers:
-                process.kill()
+                kill(process)
 
     killing = asyncio.create_task(killer())
     await asyncio.gather(*(client() for _ in range(4)))

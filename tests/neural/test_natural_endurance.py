@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("TTS")
 pytest.importorskip("f5_tts")
 
-from tests.support.daemon import Daemon, Heard, daemon, eventually, say
+from tests.support.daemon import Daemon, Heard, daemon, eventually, kill, say
 from tests.support.natural import VOICES, Checkpoints, engines, fork_servers, rests
 from voicenode import gpu
 
@@ -75,7 +75,7 @@ async def test_engines_killed_at_any_moment_of_two_hundred_answers_cost_no_clien
             # One in ten hits what they are forked from.
             victims = fork_servers(node) if chance.random() < 0.1 else engines(node)
             for process in victims:
-                process.kill()
+                kill(process)
                 killed += 1
 
     killing = asyncio.create_task(killer())

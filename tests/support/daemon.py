@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -132,6 +132,10 @@ class Daemon:
         """The engines' processes, dead ones that nobody collected included."""
         return self.ps.children()
 
+    def living(self, word: str) -> list[psutil.Process]:
+        """Those of `workers` that live and have this word in their command line."""
+        return [process for process in self.workers if word in _words(process)]
+
     def wait_until_ready(self) -> None:
         self.log.wait_for(" is ready: ")
 
@@ -192,11 +196,25 @@ def daemon(
         _end(running)
 
 
+def kill(process: psutil.Process) -> None:
+    """End it at once; it may have ended."""
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Its command line; nothing of one that has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie too
+        return []
+
+
 def _end(running: Daemon) -> None:
     """However the test went, nothing is left of the daemon."""
     if running.process.poll() is None:
         for process in [*running.workers, running.ps]:
-            process.kill()
+            kill(process)
         running.process.wait()
     running.log.close()
     for pipe in (running.process.stdin, running.process.stdout):

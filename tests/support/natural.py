@@ -47,7 +47,7 @@ class Checkpoints:
 
 
 def fork_servers(node: Daemon) -> list[psutil.Process]:
-    return [process for process in node.workers if FORK_SERVER in process.cmdline()]
+    return node.living(FORK_SERVER)
 
 
 def engines(node: Daemon) -> list[psutil.Process]:
