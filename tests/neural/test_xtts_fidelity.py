@@ -23,11 +23,13 @@ from transformers import (
 from tests.support import xtts_checkpoint
 from voicenode.engine import Segment
 from voicenode_xtts import XttsOptions, XttsParameters
+from voicenode_xtts.convolution import Convolution
 from voicenode_xtts.files import ModelFolder
 from voicenode_xtts.model import Model, load
 from voicenode_xtts.sampling import Choice, Sampler
 from voicenode_xtts.speakers import Speakers
 from voicenode_xtts.stretching import Stretcher
+from voicenode_xtts.vocoder import HOP
 
 pytestmark = pytest.mark.neural
 
@@ -197,3 +199,17 @@ def test_a_token_is_as_likely_as_transformers_finds_it(model: Model, parameters:
     probabilities, tokens = sampler.likely(logits[None], slice(1))
     ours = torch.zeros(sizes.audio_tokens).index_add(0, tokens[0], probabilities[0] / probabilities.sum())
     assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_long_piece_takes_no_more_memory_at_a_time_than_a_short_one(
+    model: Model, voice: tuple[Tensor, Tensor], latents: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, convolve = list[int](), Convolution.__call__
+
+    def noted(layer: Convolution, given: Tensor, *others: Any) -> Tensor:  # noqa: ANN401  (passed on)
+        rows.append(len(given))
+        return convolve(layer, given, *others)
+
+    monkeypatch.setattr(Convolution, "__call__", noted)
+    stream(model, latents, voice[1], [len(latents)])
+    assert max(rows) < 20 * HOP
