@@ -160,7 +160,7 @@ class VoiceDesk:
         names.check_free(changes["name"], self._shelf.engines, self._shelf.own_names)
         return await self._profiles.rename(kept, lambda old: replace(old, **changes))
 
-    async def _warnings(self, request: UpdateRequest, kept: Kept, naming: Sequence[str]) -> list[str]:
+    async def _warnings(self, request: UpdateRequest, kept: Kept, naming: Sequence[str]) -> Sequence[str]:
         """What a new name breaks; what clients chose follows it, and a file is its owner's."""
         if name_key(request.name) == name_key(kept.profile.name):
             return []
