@@ -7,9 +7,9 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__, report, speech_to_text
+from voicenode.availability import voices_of
 from voicenode.cast import FallbackRules
 from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
-from voicenode.doctor.requirements import not_installed, not_installed_for
 from voicenode.errors import EngineError, ErrorCode, SetupError
 from voicenode.lan import Subnets
 from voicenode.processor import SpeechRules, VoiceProcessor
@@ -26,10 +26,10 @@ from voicenode.workers.process import EngineSpec
 from voicenode.workers.registry import engine_class, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from voicenode.engine import EngineVoice, TTSEngine
+    from voicenode.engine import TTSEngine
     from voicenode.jobs import JobQueue
     from voicenode.settings import LoadedSettings, Settings
     from voicenode.settings.model import EngineSettings
@@ -129,18 +129,6 @@ def _voices(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> tuple[
         except EngineError as error:
             unavailable[name] = str(error)
     return voices, unavailable
-
-
-def voices_of(settings: Settings, name: str, engine: TTSEngine[Any]) -> Sequence[EngineVoice]:
-    """The voices of an engine that has what it needs, as far as that can be told without loading it.
-
-    Raises:
-        EngineError: something is missing; the sentence says what, and what to do.
-    """
-    python = settings.engines[name].python
-    if missing := not_installed(name) if python is None else not_installed_for(str(python), name):
-        raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, missing)
-    return engine.voices()
 
 
 def _with_quality(voices: Iterable[Voice], chosen: Mapping[str, str]) -> list[Voice]:

@@ -65,22 +65,16 @@ def not_installed(extra: str) -> str | None:
 def not_installed_for(python: str, extra: str) -> str | None:
     """The same of another interpreter, which is asked; that takes a tenth of a second."""
     install = f"run `{python} -m pip install 'voicenode[{extra}]'`"
-    program = "import sys; from voicenode.doctor.requirements import not_installed as n; print(n(*sys.argv[1:]) or '')"
-    command = [python, "-c", program, extra]
+    command = [python, "-c", f"from {__name__} import not_installed as ask; print(ask({extra!r}) or '')"]
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_SECONDS)
-    except OSError as error:
-        return (
-            f"its interpreter {python} cannot be started ({error.strerror}); correct engines.{extra}.python"
-        )
-    except subprocess.TimeoutExpired:
-        return f"its interpreter {python} does not answer; correct engines.{extra}.python"
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{python} is no interpreter that answers ({error}); correct engines.{extra}.python"
     if done.returncode:
         last = done.stderr.strip().rpartition("\n")[2]
-        return f"its interpreter {python} does not know voicenode ({last}); {install}"
-    if not done.stdout.strip():
-        return None
-    return done.stdout.strip().rpartition("; ")[0] + f"; {install}"
+        return f"{python} does not know voicenode ({last}); {install}"
+    said = done.stdout.strip()
+    return said and f"{said.rpartition('; ')[0]}; {install}"
 
 
 def why_no_pair(versions: Mapping[str, str | None]) -> str | None:

@@ -73,10 +73,8 @@ def judge(patient: Patient, report: Report, gpus: gpu.Gpus | None, *, is_running
 
 
 def _not_installed(patient: Patient, missing: Sequence[str]) -> Row:
-    found, install = (
-        f"not installed (no {', '.join(missing)})",
-        f"`{patient.pip} install 'voicenode[{patient.name}]'`",
-    )
+    found = f"not installed (no {', '.join(missing)})"
+    install = f"`{patient.pip} install 'voicenode[{patient.name}]'`"
     if patient.demanded:
         return wrong(patient.check, found, f"run {install}, or set engines.{patient.name}.enabled: false")
     return absent(patient.check, found, f"{install} adds it")
