@@ -5,71 +5,92 @@ Home Assistant reads only the first program, polls every 30 seconds, and fails o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from voicenode.framing import Frame, encode
+from wyoming.info import Attribution, Info, TtsProgram, TtsVoice, TtsVoiceSpeaker
+
+from voicenode.framing import encode_object, encode_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
+    from typing import Any
 
     from voicenode.processor import VoiceProcessor
     from voicenode.voice import Voice
 
-_OTHER_SERVICES = ("asr", "handle", "intent", "wake", "mic", "snd")
-"""What the stock library names even where there is nothing."""
+_NO_VOICES = b'"voices": []'
+"""Where the voices belong; within a text of the node's its quotes would be escaped."""
 
 
 class Description:
-    """The bytes of `info`, made again only when the catalogue was replaced."""
+    """The bytes of `info`, made again only when the catalogue was replaced, and of its voices the new ones.
+
+    Hundreds of voices, each in many languages, are megabytes: to make them anew for each that comes or goes
+    would keep the event loop for half a second.
+    """
 
     def __init__(self, processor: VoiceProcessor, name: str, version: str) -> None:
         self._processor = processor
-        self._name = name
         self._version = version
+        self._before, _, self._after = encode_object(_program(name, version)).partition(_NO_VOICES)
         self._catalogue: object = None
+        self._voices: dict[Voice, bytes] = {}
         self._info = b""
 
     def __call__(self) -> bytes:
-        if self._catalogue is not self._processor.catalogue:
-            self._catalogue = self._processor.catalogue
-            self._info = _info(self._name, self._version, self._processor.catalogue)
+        catalogue = self._processor.catalogue
+        if self._catalogue is not catalogue:
+            self._info = self._made(catalogue)
+            self._catalogue = catalogue
         return self._info
 
-
-def _info(name: str, version: str, voices: Iterable[Voice]) -> bytes:
-    """As the stock library would write it; its dataclasses take ten times as long for a thousand voices."""
-    program = {
-        "name": name,
-        "attribution": {"name": "voicenode", "url": ""},
-        "installed": True,
-        "description": f"Voice node {name}",
-        "version": version,
-        "voices": [each for voice in voices if voice.advertised for each in _described(voice, version)],
-        "supports_synthesize_streaming": True,
-    }
-    others: dict[str, Any] = dict.fromkeys(_OTHER_SERVICES, ())
-    return encode(Frame("info", {**others, "tts": [program]}))
+    def _made(self, voices: Iterable[Voice]) -> bytes:
+        known, version = self._voices, self._version
+        self._voices = {
+            voice: known.get(voice) or _encoded(voice, version) for voice in voices if voice.advertised
+        }
+        listed = b", ".join(self._voices.values())
+        return encode_ready("info", b"".join((self._before, b'"voices": [', listed, b"]", self._after)))
 
 
-def _listed(voice: Voice) -> Iterator[tuple[str, Sequence[str]]]:
-    """The names of a voice with their languages; a multilingual one has a name of its own for each language.
+def _program(name: str, version: str) -> dict[str, Any]:
+    """The data of an `info` without voices."""
+    program = TtsProgram(
+        name=name,
+        attribution=Attribution(name="voicenode", url=""),
+        installed=True,
+        description=f"Voice node {name}",
+        version=version,
+        voices=[],
+        supports_synthesize_streaming=True,
+    )
+    return Info(tts=[program]).event().data
+
+
+def _encoded(voice: Voice, version: str) -> bytes:
+    return b", ".join(map(encode_object, _named(voice, version)))
+
+
+def _named(voice: Voice, version: str) -> Iterator[dict[str, Any]]:
+    """A voice; if it is multilingual, once for each language, under a name of its own.
 
     Home Assistant lists the voices of a language, and then sends the name alone.
     """
+    told = _voice(voice, version).to_dict()
     if not voice.multilingual:
-        yield voice.name, voice.languages
+        yield told
         return
     for tag in voice.languages:
-        yield f"{voice.name}-{tag.casefold()}", (tag,)
+        yield {**told, "name": voice.name_in(tag), "languages": [tag]}
 
 
-def _described(voice: Voice, version: str) -> Iterator[dict[str, Any]]:
-    same = {
-        "attribution": {"name": voice.engine, "url": ""},
-        "installed": True,
-        "description": voice.description,
-        "version": str(voice.revision) if voice.cloned else version,
-        "speakers": [{"name": speaker} for speaker in voice.speakers] or None,
-    }
-    for name, languages in _listed(voice):
-        yield {"name": name, "languages": languages, **same}
+def _voice(voice: Voice, version: str) -> TtsVoice:
+    return TtsVoice(
+        name=voice.name,
+        attribution=Attribution(name=voice.engine, url=""),
+        installed=True,
+        description=voice.description,
+        version=str(voice.revision) if voice.cloned else version,
+        languages=list(voice.languages),
+        speakers=[TtsVoiceSpeaker(name=speaker) for speaker in voice.speakers] or None,
+    )
