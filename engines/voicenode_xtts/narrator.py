@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from voicenode import guard
 from voicenode.engine import EngineError, ErrorCode
 from voicenode_xtts.pacing import Pace
 from voicenode_xtts.sampling import Choice
-from voicenode_xtts.text import settle
+from voicenode_xtts.text import cut, settle
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -28,14 +28,13 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-_ALIVE = 16
-"""Tokens between two signs of life."""
 _SHORT = 1.5
 """Seconds of a text that is held back until it is whole: at few words the model babbles, and may retry."""
 _LONGEST_PAUSE = 1.5
 _LEAST = 0.2
 """Of the usual length, what a text takes at least."""
 _SEEDS = 2**32
+_NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +56,29 @@ class Narrator:
         self._model = model
         self._guarded = guarded
 
+    @property
+    def device(self) -> torch.device:
+        return self._model.device
+
     def speak(self, task: Task, stop: Event) -> Iterator[Samples]:
         """Samples of one text; an empty piece only says that something is going on.
 
+        Numbers written out may make a text longer than the model takes, or speaks, at once: then it comes in
+        pieces.
+
         Raises:
-            RequestError: the text has too many tokens.
+            RequestError: the model knows few of the letters.
             EngineError: the model made no sound.
         """
+        for text in cut(task.text, lambda piece: self._fits(piece, task.language)):
+            if guard.is_spoken(text) and not stop.is_set():
+                yield from self._speak(replace(task, text=text), stop)
+
+    def _fits(self, text: str, language: str) -> bool:
+        longest = self._model.gpt.sizes.most / self._model.tokens_per_second
+        return guard.usual_seconds(text, language) <= longest and self._model.tokenizer.takes(text, language)
+
+    def _speak(self, task: Task, stop: Event) -> Iterator[Samples]:
         seed = secrets.randbelow(_SEEDS) if task.parameters.seed is None else task.parameters.seed
         if not self._guarded:
             yield from Take(self._model, task, task.text, seed, self._model.gpt.sizes.most).samples(stop)
@@ -87,6 +102,9 @@ class Narrator:
         trimmer = guard.Trimmer(rate)
         sent, waiting = 0, [np.zeros(0, np.float32)]
         for piece in take.samples(stop):
+            if not len(piece):
+                yield piece
+                continue
             waiting.append(trimmer.feed(piece))
             if trimmer.held * task.speed > _LONGEST_PAUSE:
                 break
@@ -134,13 +152,13 @@ class Take:
         """Whether the model did not find an end by itself."""
 
     def samples(self, stop: Event) -> Iterator[Samples]:
-        """The speech in pieces, with empty ones between."""
+        """The speech in pieces, with an empty one for every other token."""
         vocoder = self._model.vocoder(self._task.embedding, self._task.speed)
         pace, last = Pace(), -1
         latents: list[Tensor] = []
         made = self._model.decoder.generate(self._task.style, self._tokens, self._choice, self._most)
         with closing(made):
-            for count, (token, latent) in enumerate(made, start=1):
+            for token, latent in made:
                 if stop.is_set():
                     return
                 last = token
@@ -150,8 +168,9 @@ class Take:
                     pace.left(len(latents), len(samples) / self._model.rate)
                     latents = []
                     yield samples
-                elif count % _ALIVE == 0:
-                    yield np.zeros(0, np.float32)
+                else:
+                    # Whoever else speaks has their token from the same step, and takes it before the next.
+                    yield _NOTHING
         self.going, self.babbles = False, last != self._model.gpt.sizes.stop_audio
         rest = torch.stack(latents) if latents else self._task.style[:0]
         yield vocoder.feed(rest, last=True).cpu().numpy()

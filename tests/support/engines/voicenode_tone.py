@@ -38,6 +38,8 @@ class ToneOptions:
     load_seconds: float = 0.0
     load_error: str = ""
     """Fail to load with this sentence; `die`: end the process; `crash`: raise what is no EngineError."""
+    needs: str = ""
+    """A file without which it cannot be offered."""
     rate: int = RATE
     fail_at: str = ""
     """A word at which this engine fails, and others do not."""
@@ -53,6 +55,8 @@ class ToneOptions:
     clone_error: str = ""
     """Fail to clone with this sentence; `refuse`: refuse the recording; `die`: end the process."""
     clone_seconds: float = 0.0
+    streams: int = 0
+    """How many segments it takes at once here; 0 for as many as it can."""
 
 
 class ToneEngine(TTSEngine[ToneOptions]):
@@ -66,6 +70,8 @@ class ToneEngine(TTSEngine[ToneOptions]):
     options_type = ToneOptions
 
     def voices(self) -> Sequence[EngineVoice]:
+        if self.options.needs and not Path(self.options.needs).exists():
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, f"there is no {self.options.needs}; make it")
         return [
             EngineVoice("plain", "Plain tone", ("en-US", "en"), speakers=("soft", "loud")),
             EngineVoice("deutsch", "Deutscher Ton", ("de",)),
@@ -80,6 +86,9 @@ class ToneEngine(TTSEngine[ToneOptions]):
         if self.options.load_error:
             raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, self.options.load_error)
         return PcmFormat(self.options.rate)
+
+    def streams(self) -> int:
+        return self.options.streams or self.info.streams
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
         self._note(segment.text)
