@@ -7,7 +7,7 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from script.benchmarks.xtts_sides import TEXT
+from script.benchmarks.xtts_report import TEXT
 from voicenode.engine import Segment
 from voicenode.workers.prewarm import Prewarmed
 from voicenode.workers.process import EngineProcess, EngineSpec
