@@ -44,7 +44,7 @@ class EngineInfo:
     ssml: bool = False
     """Whether a segment may be SSML; where not, the tags are stripped before it arrives."""
     streams: int = 1
-    """How many segments the engine takes at once."""
+    """How many segments the engine takes at once, at most; `TTSEngine.streams` says how many here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +150,14 @@ class TTSEngine(ABC, Generic[Options]):
         Raises:
             EngineError: the engine cannot work here; the sentence says what is missing and what to do.
         """
+
+    def streams(self) -> int:
+        """How many segments the engine takes at once on this machine, by its settings; asked after `load`.
+
+        Their generators are resumed in turn, each for one chunk: an engine that computes them together takes
+        a step for all when the first is resumed, and hands out the results when the others are.
+        """
+        return self.info.streams
 
     @abstractmethod
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:

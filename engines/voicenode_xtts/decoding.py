@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from voicenode_xtts.cache import Cache, Prompt, Step
+from voicenode_xtts.options import STREAMS
 from voicenode_xtts.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from voicenode_xtts.gpt import GPT
     from voicenode_xtts.sampling import Choice
 
-ROWS = 16
-"""Texts that are spoken at once, at most."""
 _KEPT = 8
 """Voices whose keys and values are kept."""
 
@@ -32,6 +31,8 @@ class _Text:
     row: int
     length: int
     """Positions in the cache."""
+    left: int
+    """Tokens that may still be made."""
     ready: deque[tuple[int, Tensor]] = field(default_factory=deque)
     """Tokens and latents that were made and not yet taken."""
 
@@ -47,9 +48,9 @@ class Decoder:
     def __init__(self, gpt: GPT, dtype: torch.dtype) -> None:
         self._gpt, self.dtype = gpt, dtype
         device = gpt.mel_head.weight.device
-        self._sampler = Sampler(gpt.sizes, ROWS, device)
+        self._sampler = Sampler(gpt.sizes, STREAMS, device)
         self._cache = Cache(gpt.sizes, dtype, device)
-        self._tokens, self._places, self._lengths = torch.zeros(3, ROWS, dtype=torch.long, device=device)
+        self._tokens, self._places, self._lengths = torch.zeros(3, STREAMS, dtype=torch.long, device=device)
         self._texts: list[_Text] = []
         self._voices: OrderedDict[int, tuple[Tensor, list[tuple[Tensor, Tensor]]]] = OrderedDict()
 
@@ -65,19 +66,16 @@ class Decoder:
             choice: how to choose among the likely tokens.
             most: how many tokens to make unless the model stops by itself, by the token `stop_audio`.
         """
-        text = self._join(voice, tokens, choice)
+        text = self._join(voice, tokens, choice, most)
         try:
-            for _ in range(most):
+            while text.ready or text.left:
                 while not text.ready:
                     self._advance()
-                token, latent = text.ready.popleft()
-                yield token, latent
-                if token == self._gpt.sizes.stop_audio:
-                    return
+                yield text.ready.popleft()
         finally:
             self._leave(text)
 
-    def _join(self, voice: Tensor, tokens: Sequence[int], choice: Choice) -> _Text:
+    def _join(self, voice: Tensor, tokens: Sequence[int], choice: Choice, most: int) -> _Text:
         row = len(self._texts)
         start = torch.full((1,), self._gpt.sizes.start_audio, device=self._tokens.device)
         embedded = torch.cat((self._gpt.embed_text(tokens), self._gpt.embed_audio(start, 0 * start)))
@@ -88,8 +86,9 @@ class Decoder:
         latents = self._gpt(embedded[None], Prompt(self._cache, row, len(voice), len(embedded)))
         self._places[row], self._lengths[row] = 0, length
         picked = self._pick(latents, row)
-        text = _Text(row, length, deque([(int(picked), latents[0])]))
+        text = _Text(row, length, most)
         self._texts.append(text)
+        self._hand_out(text, int(picked), latents[0])
         return text
 
     def _begin_voice(self, row: int, voice: Tensor) -> None:
@@ -106,6 +105,8 @@ class Decoder:
 
     def _leave(self, text: _Text) -> None:
         """The last text moves into the row that is free now."""
+        if text not in self._texts:
+            return
         last = self._texts.pop()
         if not self._texts:
             self._cache.clear()
@@ -120,9 +121,17 @@ class Decoder:
     def _advance(self) -> None:
         """One more token of every text."""
         latents = self._step(len(self._texts))
-        for text, token, latent in zip(self._texts, self._tokens.tolist(), latents, strict=False):
-            text.ready.append((token, latent))
+        for text in self._texts:
             text.length += 1
+        for text, token, latent in zip(self._texts[:], self._tokens.tolist(), latents, strict=False):
+            self._hand_out(text, token, latent)
+
+    def _hand_out(self, text: _Text, token: int, latent: Tensor) -> None:
+        """Whoever does not take it finds it later; a text at its end makes room for another at once."""
+        text.ready.append((token, latent))
+        text.left = 0 if token == self._gpt.sizes.stop_audio else text.left - 1
+        if not text.left:
+            self._leave(text)
 
     def _step(self, count: int) -> Tensor:
         self._cache.reserve(count, max(text.length for text in self._texts) + 1)

@@ -20,7 +20,7 @@ from voicenode.engine import (
     TTSEngine,
 )
 from voicenode_xtts.files import ModelFolder, unavailable
-from voicenode_xtts.options import XttsOptions, XttsParameters
+from voicenode_xtts.options import STREAMS, XttsOptions, XttsParameters
 from voicenode_xtts.text import LANGUAGES, MAX_CHARS, primary
 from voicenode_xtts.voices import built_in, recorded
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from voicenode_xtts.narrator import Narrator
     from voicenode_xtts.speakers import Speakers
 
+_ON_GPU = 8
+_THREADS = 2
+"""Processor threads that one text takes to be spoken in real time."""
 _SILENCE = 0.1
 """Seconds that stand for a text in which there is nothing to say."""
 _TELLING = 0.5
@@ -52,6 +55,7 @@ class XttsEngine(TTSEngine[XttsOptions]):
         version="2",
         memory=2 << 30,
         clones=True,
+        streams=STREAMS,
     )
     options_type: ClassVar[type[XttsOptions]] = XttsOptions
     parameters_type: ClassVar[type[XttsParameters]] = XttsParameters
@@ -107,6 +111,13 @@ class XttsEngine(TTSEngine[XttsOptions]):
         self._format = PcmFormat(model.rate)
         self._gains: dict[str, float] = {}
         return self._format
+
+    def streams(self) -> int:
+        """Few enough that each of them keeps up with its listener."""
+        import torch  # noqa: PLC0415  (heavy, and loaded by now)
+
+        on_gpu = self._narrator.device.type != "cpu"
+        return self.options.streams or (_ON_GPU if on_gpu else max(1, torch.get_num_threads() // _THREADS))
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
         if not guard.is_spoken(segment.text):

@@ -28,14 +28,13 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-_ALIVE = 16
-"""Tokens between two signs of life."""
 _SHORT = 1.5
 """Seconds of a text that is held back until it is whole: at few words the model babbles, and may retry."""
 _LONGEST_PAUSE = 1.5
 _LEAST = 0.2
 """Of the usual length, what a text takes at least."""
 _SEEDS = 2**32
+_NOTHING = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,10 @@ class Narrator:
     def __init__(self, model: Model, *, guarded: bool) -> None:
         self._model = model
         self._guarded = guarded
+
+    @property
+    def device(self) -> torch.device:
+        return self._model.device
 
     def speak(self, task: Task, stop: Event) -> Iterator[Samples]:
         """Samples of one text; an empty piece only says that something is going on.
@@ -87,6 +90,9 @@ class Narrator:
         trimmer = guard.Trimmer(rate)
         sent, waiting = 0, [np.zeros(0, np.float32)]
         for piece in take.samples(stop):
+            if not len(piece):
+                yield piece
+                continue
             waiting.append(trimmer.feed(piece))
             if trimmer.held * task.speed > _LONGEST_PAUSE:
                 break
@@ -134,13 +140,13 @@ class Take:
         """Whether the model did not find an end by itself."""
 
     def samples(self, stop: Event) -> Iterator[Samples]:
-        """The speech in pieces, with empty ones between."""
+        """The speech in pieces, with an empty one for every other token."""
         vocoder = self._model.vocoder(self._task.embedding, self._task.speed)
         pace, last = Pace(), -1
         latents: list[Tensor] = []
         made = self._model.decoder.generate(self._task.style, self._tokens, self._choice, self._most)
         with closing(made):
-            for count, (token, latent) in enumerate(made, start=1):
+            for token, latent in made:
                 if stop.is_set():
                     return
                 last = token
@@ -150,8 +156,9 @@ class Take:
                     pace.left(len(latents), len(samples) / self._model.rate)
                     latents = []
                     yield samples
-                elif count % _ALIVE == 0:
-                    yield np.zeros(0, np.float32)
+                else:
+                    # Whoever else speaks has their token from the same step, and takes it before the next.
+                    yield _NOTHING
         self.going, self.babbles = False, last != self._model.gpt.sizes.stop_audio
         rest = torch.stack(latents) if latents else self._task.style[:0]
         yield vocoder.feed(rest, last=True).cpu().numpy()

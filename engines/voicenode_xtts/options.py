@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
+STREAMS = 16
+"""Texts that can be spoken at once, at most."""
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -23,6 +25,8 @@ class XttsOptions:
     """fast: weights of 8 bits on a CPU, fp16 on a GPU; exact: fp32, which is several times slower."""
     threads: Annotated[int, Ge(0)] = 0
     """Processor threads; 0 for as many as this machine has cores, and no more than eight."""
+    streams: Annotated[int, Ge(0), Le(STREAMS)] = 0
+    """Texts that are spoken at once; 0 for eight on a GPU, and one for every two processor threads."""
     voices_dir: str | None = None
     """A folder of recordings, each of them a voice with the file's name; null for none."""
     guard: bool = True

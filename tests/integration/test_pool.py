@@ -357,6 +357,28 @@ async def test_a_batching_engine_speaks_several_segments_at_once() -> None:
             assert spell(await anext(second)) == "two "
 
 
+async def test_an_engine_that_takes_fewer_segments_here_than_it_might_has_the_others_wait() -> None:
+    async with tone.pool(tone.spec("tone4", options=ToneOptions(streams=2))) as pool:
+        async with pool.hold("tone4") as turns, AsyncExitStack() as stack:
+            for text in ("one progress", "two progress"):
+                await anext(await stack.enter_async_context(aclosing(turns.synthesize(segment(text)))))
+            third = asyncio.create_task(say(pool, "three", "tone4"))
+            await until(lambda: pool.states()[0].waiting == 1)
+        assert await third == "three"
+
+
+async def test_a_batching_engine_that_is_killed_fails_all_whom_it_speaks_to_and_speaks_again() -> None:
+    async with tone.pool(tone.spec("tone4")) as pool, pool.hold("tone4") as turns:
+        async with aclosing(turns.synthesize(segment("one progress"))) as first:
+            await anext(first)
+            killer = asyncio.create_task(speak(turns, "two die"))
+            for listener in (first.__anext__(), killer):
+                with pytest.raises(EngineError) as raised:
+                    await listener
+                assert raised.value.code == ErrorCode.ENGINE_LOST
+        assert await speak(turns, "three") == "three"
+
+
 async def test_the_least_recently_used_engine_makes_room() -> None:
     specs = [tone.spec(), tone.spec("tone2"), tone.spec("tone3")]
     async with tone.pool(*specs, memory=150) as pool:

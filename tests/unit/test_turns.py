@@ -59,3 +59,24 @@ async def test_a_turn_given_to_one_who_just_left_goes_to_the_next() -> None:
     assert order == ["B"]
     queue.give_back()
     assert queue.free
+
+
+async def test_those_who_wait_begin_when_there_are_more_streams() -> None:
+    queue, order = TurnQueue(1), list[str]()
+    tasks = await queue_up(queue, "ABC", order)
+    queue.streams = 2
+    await asyncio.gather(*tasks[:2])
+    assert order == ["A", "B"]
+    queue.give_back()
+    await asyncio.gather(*tasks)
+
+
+async def test_nobody_begins_while_more_run_than_there_are_streams() -> None:
+    queue, order = TurnQueue(2), list[str]()
+    tasks = await queue_up(queue, "ABC", order)
+    queue.streams = 1
+    queue.give_back()
+    assert (queue.running, queue.waiting) == (1, 1)
+    queue.give_back()
+    await asyncio.gather(*tasks)
+    assert order == ["A", "B", "C"]

@@ -76,6 +76,8 @@ class EngineProcess:
     ) -> None:
         self.spec = spec
         self.format = PcmFormat(0)
+        self.streams = 1
+        """How many segments it takes at once."""
         self.closed = asyncio.Event()
         self._process = process
         self._reader = reader
@@ -185,6 +187,7 @@ class EngineProcess:
             raise self._lost("while it was loaded")
         if frame.type == "error":
             raise _as_error(name, frame)
+        self.streams = frame.data.pop("streams")
         self.format = PcmFormat(**frame.data)
 
     async def _read(self) -> None:

@@ -174,6 +174,7 @@ class Slot:
         try:
             begun = asyncio.get_running_loop().time()
             self._process = await EngineProcess.start(self.spec, self._prewarmed)
+            self.queue.streams = self._process.streams
             self._starts += 1
             self._error = None
             self._pool.footprint.watch()

@@ -110,18 +110,23 @@ class TurnQueue:
 
     def __init__(self, streams: int) -> None:
         self._streams = streams
-        self._free = streams
+        self.running = 0
         self._queue: list[tuple[bool, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
     @property
     def free(self) -> bool:
         """Whether a turn would be given at once."""
-        return self._free > 0
+        return self.running < self._streams
 
     @property
-    def running(self) -> int:
-        return self._streams - self._free
+    def streams(self) -> int:
+        return self._streams
+
+    @streams.setter
+    def streams(self, streams: int) -> None:
+        self._streams = streams
+        self._hand_out()
 
     @property
     def waiting(self) -> int:
@@ -129,8 +134,8 @@ class TurnQueue:
 
     async def take(self, *, live: bool) -> None:
         """Wait for a turn; each one that is taken must be given back."""
-        if self._free:
-            self._free -= 1
+        if self.free:
+            self.running += 1
             return
         turn = asyncio.get_running_loop().create_future()
         heapq.heappush(self._queue, (not live, next(self._order), turn))
@@ -143,9 +148,12 @@ class TurnQueue:
 
     def give_back(self) -> None:
         """Hand the turn to the next who still waits."""
-        while self._queue:
+        self.running -= 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        while self.free and self._queue:
             _, _, turn = heapq.heappop(self._queue)
             if not turn.done():
+                self.running += 1
                 turn.set_result(None)
-                return
-        self._free += 1

@@ -1,7 +1,7 @@
 """The child side of one engine process: `python -m voicenode.workers.worker FD MODULE:CLASS`.
 
 Frames in: `load` {options}, `synthesize` {id, segment}, `clone` {id, recordings, transcript}, `cancel` {id}.
-Frames out: `loaded` {rate, width, channels}, `audio` {id} + PCM or artefacts, `alive`, `done` {id},
+Frames out: `loaded` {rate, width, channels, streams}, `audio` {id} + PCM or artefacts, `alive`, `done` {id},
 `error` {id, code, text, refused}; an error without id means that the engine could not be loaded, and
 `refused` that the text will not do, whoever speaks it.
 
@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -39,6 +40,9 @@ _DEVICE_FAILED = "AcceleratorError"
 _CUDA_FAILED = ("CUDA error", "CUBLAS_STATUS", "CUDNN_STATUS", "cuDNN error", "CUFFT")
 """What PyTorch says in a plain RuntimeError when CUDA, or a library above it, has failed."""
 
+_ALIVE = 0.1
+"""Seconds between two signs of life, at least: engines give one with every step."""
+
 NICENESS = 5
 """How far an engine stands back for the daemon: it has a third of its weight where both want a processor."""
 
@@ -62,6 +66,8 @@ class Worker:
         self._waiting: deque[Frame] = deque()
         self._stops: dict[int, threading.Event] = {}
         self._arrived = threading.Semaphore(0)
+        self._streams = 1
+        self._told = 0.0
 
     def run(self) -> None:
         """Load the engine, then speak until the process ends."""
@@ -77,7 +83,9 @@ class Worker:
         try:
             engine_type = engine_class(self._engine_path)
             engine: TTSEngine[Any] = engine_type(engine_type.options_type(**options))
-            loaded = Frame("loaded", dataclasses.asdict(engine.load()))
+            pcm_format = engine.load()
+            self._streams = engine.streams()
+            loaded = Frame("loaded", dataclasses.asdict(pcm_format) | {"streams": self._streams})
         except Exception as error:  # noqa: BLE001 - the process boundary: whatever it is, the daemon is told
             self._send_error(None, error)
             return None
@@ -95,7 +103,7 @@ class Worker:
                     self._stops.pop(run.id, None)
 
     def _admit(self, engine: TTSEngine[Any], runs: list[_Run]) -> None:
-        while len(runs) < engine.info.streams and self._arrived.acquire(blocking=not runs):
+        while len(runs) < self._streams and self._arrived.acquire(blocking=not runs):
             frame = self._waiting.popleft()
             run_id = frame.data["id"]
             stop = self._stops[run_id]
@@ -106,7 +114,7 @@ class Worker:
         try:
             chunk = None if run.stop.is_set() else next(run.chunks, None)
             if chunk is not None:
-                self._send(Frame("audio", {"id": run.id}, chunk) if chunk else Frame("alive"))
+                self._hand_out(run, chunk)
                 return True
             run.chunks.close()  # a generator cleans up now rather than when it is collected
         except Exception as error:  # noqa: BLE001 - the process boundary: whatever it is, the daemon is told
@@ -114,6 +122,13 @@ class Worker:
             return False
         self._send(Frame("done", {"id": run.id}))
         return False
+
+    def _hand_out(self, run: _Run, chunk: bytes) -> None:
+        if chunk:
+            self._send(Frame("audio", {"id": run.id}, chunk))
+        elif (now := time.monotonic()) - self._told >= _ALIVE:
+            self._told = now
+            self._send(Frame("alive"))
 
     def _read(self) -> None:
         try:

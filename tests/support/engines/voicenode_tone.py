@@ -53,6 +53,8 @@ class ToneOptions:
     clone_error: str = ""
     """Fail to clone with this sentence; `refuse`: refuse the recording; `die`: end the process."""
     clone_seconds: float = 0.0
+    streams: int = 0
+    """How many segments it takes at once here; 0 for as many as it can."""
 
 
 class ToneEngine(TTSEngine[ToneOptions]):
@@ -80,6 +82,9 @@ class ToneEngine(TTSEngine[ToneOptions]):
         if self.options.load_error:
             raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, self.options.load_error)
         return PcmFormat(self.options.rate)
+
+    def streams(self) -> int:
+        return self.options.streams or self.info.streams
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
         self._note(segment.text)
