@@ -39,8 +39,9 @@ async def measure(rounds: int, *, small: bool) -> Result:
         folder = Path(name)
         fidelity = await asyncio.to_thread(_fidelity, folder, small=small)
         taken = [await _round(folder, tokens, number, rounds) for number in range(rounds)]
+        batches = await asyncio.to_thread(_batches, folder)
         weights = (folder / "model.pth").stat().st_size
-    figures = Figures(taken, weights, fidelity)
+    figures = Figures(taken, weights, fidelity, batches)
     surroundings = ", ".join(f"`{name}={value}`" for name, value in ENVIRONMENT.items())
     note = _NOTE.format(tokens=tokens, rounds=rounds, surroundings=surroundings)
     return Result(figures.rows(), note, figures.rounds(), figures.bars())
@@ -64,8 +65,15 @@ async def _round(folder: Path, tokens: int, number: int, rounds: int) -> Round:
     taken = Round(reports, await wake(folder))
     for side, report in reports.items():
         tell(f"    {side}: {report.real_time_factor:.2f} times real time, first audio {report.first:.2f} s")
-    tell(f"    from no process to first audio: {taken.wake:.2f} s")
+    tell(f"    from no process to first audio: {taken.wake.prewarmed:.2f} s")
     return taken
+
+
+def _batches(folder: Path) -> dict[int, float]:
+    """How many texts at once -> milliseconds of a step of the fast side."""
+    tell("several texts at once")
+    told = json.loads(last_line("-m", "script.benchmarks.xtts_batch", str(folder), **ENVIRONMENT))
+    return {int(count): milliseconds for count, milliseconds in told.items()}
 
 
 def _side(name: str, folder: Path, tokens: int) -> Report:
