@@ -42,7 +42,9 @@ class ScriptedModel:
             sizes=SimpleNamespace(most=602, stop_audio=STOP, start_audio=1024, audio_tokens=1026)
         )
         self.decoder = self
-        self.tokenizer = SimpleNamespace(encode=lambda text, _language: list(text.encode()))
+        self.tokenizer = SimpleNamespace(
+            encode=lambda text, _language: list(text.encode()), takes=lambda _text, _language: True
+        )
 
     def generate(
         self, _style: object, _text: object, choice: Choice, most: int
