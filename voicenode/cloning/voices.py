@@ -91,6 +91,7 @@ class ClonedVoices:
             StoreError: it cannot be read.
         """
         async with AsyncExitStack() as opened:
+            self._show()  # from here on, what settings name is found as soon as it is read
             await opened.enter_async_context(self.profiles.following())
             await opened.enter_async_context(self._artefacts.running())
             self._is_open = True
