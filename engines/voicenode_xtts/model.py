@@ -16,7 +16,7 @@ from voicenode_xtts.decoding import Decoder
 from voicenode_xtts.files import MODEL, unavailable, unfit
 from voicenode_xtts.gpt import GPT, Sizes
 from voicenode_xtts.int8 import int8
-from voicenode_xtts.projection import Int8Projection
+from voicenode_xtts.projection import Int8Projection, Room
 from voicenode_xtts.text import Tokenizer
 from voicenode_xtts.vocoder import HifiGan, Vocoder, VocoderStream
 
@@ -105,8 +105,9 @@ class _Made:
         if not processor.multiplies_int8():
             return self.exact_gpt()
         wide = processor.wide()
+        room = Room(wide)
         with torch.device("meta"), Unfilled():
-            gpt = GPT(self.sizes, lambda inputs, outputs: Int8Projection(inputs, outputs, wide))
+            gpt = GPT(self.sizes, lambda inputs, outputs: Int8Projection(inputs, outputs, room))
         fill(gpt, int8(self.folder, self.weights), "gpt.", self._source, lambda weight: weight)
         return gpt, wide
 
