@@ -6,11 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_FEW = 8
-"""Rows up to which the product is bound by reading the weights, and is computed from the eight bits."""
-ALIGNMENT = 64
-"""Bytes: weights that begin elsewhere crash PyTorch's kernel, where it has more rows than `_ANYWHERE`."""
-_ANYWHERE = 3
 _LEVELS = 127
 
 
@@ -28,13 +23,13 @@ class Projection(nn.Module):
 
 
 class Room:
-    """Memory in which weights become `dtype`, one layer after the other.
+    """Memory of a processor in which weights become `dtype`, one layer after the other.
 
     To get as much anew for each of them would take the system longer than the conversion.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
-        self._memory = torch.empty(0, dtype=dtype)
+        self._memory = torch.empty(0, dtype=dtype, device="cpu")
 
     def converted(self, weight: Tensor) -> Tensor:
         """The same weight, until the next one is converted."""
@@ -45,13 +40,10 @@ class Room:
 
 
 class Int8Projection(nn.Module):
-    """The same with weights of eight bits, [outputs, inputs], and a scale for each output.
-
-    Only the weights are rounded: what goes in is of bfloat16, and sums are of float32.
-    """
+    """The same with weights of eight bits, [outputs, inputs], and a scale for each output."""
 
     def __init__(self, inputs: int, outputs: int, room: Room) -> None:
-        """`room` is shared by all layers, and has the type in which many rows are multiplied."""
+        """`room` is shared by all layers, and has the type in which rows are multiplied."""
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, dtype=torch.int8), requires_grad=False)
         self.scale = nn.Parameter(torch.empty(outputs, dtype=torch.bfloat16))
@@ -60,13 +52,9 @@ class Int8Projection(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """[rows, inputs] to [rows, outputs], of float32."""
-        aligned = self.weight.data_ptr() % ALIGNMENT == 0
-        if len(rows) <= (_FEW if aligned else _ANYWHERE):
-            product = torch._weight_int8pack_mm(rows.bfloat16(), self.weight, self.scale)  # noqa: SLF001  (has no other name)
-        else:
-            weight = self._room.converted(self.weight)
-            product = functional.linear(rows.to(weight.dtype), weight).mul_(self.scale)
-        return product + self.bias
+        weight = self._room.converted(self.weight)
+        product = functional.linear(rows.to(weight.dtype), weight)
+        return product * self.scale + self.bias
 
 
 def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:
