@@ -32,6 +32,7 @@ def run(loaded: LoadedSettings) -> None:
         SetupError: it cannot be one here; the sentence says why.
     """
     _allow_many_files()
+    gc.disable()  # until the node is ready: what a start makes, it keeps
     asyncio.run(_live(loaded))
 
 
@@ -43,6 +44,7 @@ async def _live(loaded: LoadedSettings) -> None:
         async with node.announced(), watched(node.own_uri):
             # What is there by now stays: a full collection of it would keep the event loop for 0.1 s.
             gc.freeze()
+            gc.enable()
             systemd.notify("READY=1")
             _log.info("voicenode %s is ready: %s", __version__, _summary(node.catalogue))
             for engine, lack in node.catalogue.unavailable.items():

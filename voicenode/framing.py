@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 MAX_HEADER = 64 * 1024
 """Bytes of a header line, its newline included: the bound of stock clients."""
@@ -39,13 +39,22 @@ def encode(frame: Frame) -> bytes:
 
     Half a surrogate pair, which JSON can carry and UTF-8 cannot, becomes a question mark.
     """
-    data = json.dumps(frame.data, ensure_ascii=False).encode(errors="replace") if frame.data else b""
-    header: dict[str, Any] = {"type": frame.type}
+    return encode_ready(frame.type, encode_object(frame.data) if frame.data else b"", frame.payload)
+
+
+def encode_object(data: Mapping[str, Any]) -> bytes:
+    """The bytes of the data of a frame."""
+    return json.dumps(data, ensure_ascii=False).encode(errors="replace")
+
+
+def encode_ready(frame_type: str, data: bytes, payload: bytes = b"") -> bytes:
+    """The bytes of a frame whose data are bytes already."""
+    header: dict[str, Any] = {"type": frame_type}
     if data:
         header["data_length"] = len(data)
-    if frame.payload:
-        header["payload_length"] = len(frame.payload)
-    return b"".join((json.dumps(header).encode(), b"\n", data, frame.payload))
+    if payload:
+        header["payload_length"] = len(payload)
+    return b"".join((json.dumps(header).encode(), b"\n", data, payload))
 
 
 async def read_frame(

@@ -13,6 +13,7 @@ from voicenode.lan import LanAddress
 from voicenode.runtime import RuntimeSettings
 from voicenode.sockets import host_and_port
 from voicenode.transports.mdns import Advertiser, reach_source
+from voicenode.voice import name_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -75,6 +76,7 @@ class Node:
         self.catalogue.check()
         self._runtime = RuntimeSettings(self._store, self._control.adjustables())
         await self._runtime.load()
+        self._voices.desk.renamed = self._follow_name
         # Together: whoever is cut off now would wait until the engine has heard of it, and some never hear.
         self._ending.push_async_callback(lambda: asyncio.gather(self._pool.close(), self.wyoming.abort()))
         await self.wyoming.start()
@@ -83,6 +85,11 @@ class Node:
             await self._start_http()
         if mqtt:
             await self._start_mqtt()
+
+    async def _follow_name(self, old: str, new: str) -> None:
+        """The default voice stays the default under another name."""
+        if name_key(self._runtime.current()["default_voice"]) == name_key(old):
+            await self._runtime.change({"default_voice": new})
 
     def _check_voice_quality(self) -> None:
         """Raise SetupError where a voice is to speak in a quality profile that its engine has not."""

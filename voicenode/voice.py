@@ -56,12 +56,16 @@ class Voice:
         alike = (tag for tag in self.languages if base_language(tag) == base_language(wanted))
         return next(same, None) or next(alike, None)
 
+    def name_in(self, language: str) -> str:
+        """The name under which a multilingual voice speaks this language."""
+        return f"{self.name}-{language.casefold()}"
+
     def of_language(self, language: str) -> "Voice | None":
         """The voice `<voice>-<language>`: it speaks that language where a request names no other."""
         for tag in self.languages if self.multilingual else ():
             if language.casefold() in {tag.casefold(), base_language(tag)}:
                 others = (other for other in self.languages if other != tag)
-                name = f"{self.name}-{language.casefold()}"
+                name = self.name_in(language)
                 return replace(self, name=name, languages=(tag, *others), multilingual=False)
         return None
 

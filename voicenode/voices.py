@@ -161,6 +161,11 @@ class Catalogue:
         found = map(self.find, [*self._configured.values(), self._chosen or ""])
         return {voice.id for voice in found if voice is not None and voice.cloned}
 
+    def settings_naming(self, name: str) -> list[str]:
+        """The settings that choose the cloned voice of this name, by it or by an alias."""
+        found = ((setting, self.find(chosen)) for setting, chosen in self._configured.items())
+        return [setting for setting, voice in found if voice and voice.cloned and voice.id == name]
+
     def explain(self, engine: str) -> None:
         """Raise EngineError if this engine would be offered, but for what it lacks."""
         if engine in self.unavailable:

@@ -1,32 +1,21 @@
 """What every store promises; each implementation runs the whole suite against the real thing."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.redis_server import RedisServer
-from tests.support.stores import open_store
+from tests.support.stores import open_store, run_program
 from voicenode.errors import ConflictError, ErrorCode, StoreError
 from voicenode.stores.store import Document, Store
-
-ROOT = Path(__file__).parents[2]
 
 HARD_KEYS = [
     "", ".", "..", "../../etc/passwd", "/etc/passwd", ".hidden", "a.json", "-rf", "*", " ", "%", "%2e", "con",
     "a%nna", "NUL", "anna", "Anna", "ANNA", "x" * 300, "x" * 299 + "y", "ü" * 100, "u\u0308" * 100, "🎙️",
     "line\nbreak", "nul\0l", "\ud800",
 ]  # fmt: skip
-
-
-@pytest.fixture(params=["file", "redis"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> str:
-    if request.param == "file":
-        return f"file:{tmp_path / 'store'}"
-    return f"{redis_server.url}?prefix={tmp_path.name}&cache={tmp_path / 'cache'}"
 
 
 @pytest.fixture
@@ -255,22 +244,14 @@ async def test_many_documents_do_not_hold_up_the_loop(store: Store, other: Store
     assert len(await store.list("voices")) == len(await other.list("voices")) == 1000
 
 
-async def run_program(*arguments: str) -> str:
-    command = [sys.executable, "-m", "tests.support.stores", *arguments]
-    program = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
-    output, _ = await program.communicate()
-    assert program.returncode == 0
-    return output.decode()
-
-
 async def test_a_killed_writer_leaves_every_document_whole_or_absent(
     url: str, endurance: Callable[[int], int]
 ) -> None:
-    await run_program("crash", url, str(endurance(300)))
+    await run_program("tests.support.stores", "crash", url, str(endurance(300)))
     async with open_store(url) as store:
         await store.sweep()
         assert await store.verify() == []
 
 
 async def test_of_twenty_processes_that_write_one_document_one_wins(url: str) -> None:
-    assert await run_program("race", url, "20") == "1 19\n"
+    assert await run_program("tests.support.stores", "race", url, "20") == "1 19\n"

@@ -80,17 +80,21 @@ async def test_a_cloned_voice_is_chosen_over_a_broker_and_in_the_settings(
         await peer.hear(f"{node.base}/response/clone")
         await peer.ask(f"{node.base}/request/settings", default_voice="anna")
         assert (await peer.hear(f"{node.base}/response/settings"))["status"] == "ok"
+        await peer.ask(f"{node.base}/request/update_voice", name="anna", rename="Berta", token="open")
+        assert (await peer.hear(f"{node.base}/response/update_voice"))["status"] == "ok"
+        await peer.ask(f"{node.base}/request/settings")
+        assert (await peer.hear(f"{node.base}/response/settings"))["data"]["default_voice"] == "Berta"
     await asyncio.to_thread(node.kill)
     await asyncio.to_thread(node.start)
     assert CLONED.fullmatch(spell((await say(node.daemon.uri, "Hello")).audio).strip())
     await asyncio.to_thread(node.stop)
-    named = {"default_voice": "Anna", "language_voices": {"de": "anna"}, "aliases": {"nanny": "ANNA"}}
+    named = {"default_voice": "Berta", "language_voices": {"de": "berta"}, "aliases": {"nanny": "BERTA"}}
     async with MqttNode(mosquitto, tmp_path / "node", settings=named) as again:
         assert CLONED.fullmatch(await heard(again, "nanny"))
     with daemon(
-        tmp_path / "node", settings={"data_dir": str(tmp_path / "node/data"), "default_voice": "ana"}
+        tmp_path / "node", settings={"data_dir": str(tmp_path / "node/data"), "default_voice": "bert"}
     ) as wrong:
-        wrong.log.wait_for("default_voice: unknown voice 'ana'; did you mean 'Anna'")
+        wrong.log.wait_for("default_voice: unknown voice 'bert'; did you mean 'Berta'")
         wrong.wait()
 
 

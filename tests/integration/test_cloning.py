@@ -276,6 +276,28 @@ async def test_clients_see_pinned_and_last_used_voices_first(tmp_path: Path) -> 
         assert node.voices.desk.list({"offset": 1, "limit": 1})["voices"][0]["name"] == "Old"
 
 
+async def test_a_voice_that_is_only_used_shows_nothing_new(node: Cloning) -> None:
+    await node.clone()
+    catalogue = node.processor.catalogue
+    await node.say("Hello", "anna")
+    await node.voices.profiles.write_uses()
+    await asyncio.sleep(0)
+    assert node.voices.desk.get({"name": "anna"}, HERE)["uses"] == 1
+    assert node.processor.catalogue is catalogue
+    await node.clone("Berta")
+    await asyncio.sleep(0)
+    assert names(node) == ["Anna", "Berta"]
+
+
+async def test_a_voice_that_is_made_anew_keeps_what_nobody_changed(node: Cloning) -> None:
+    await node.clone(language="en", description="Tall", pinned=True, ttl=100)
+    again = await node.clone(sound=recording(OTHER), replace=True)
+    assert (again["revision"], again["languages"], again["description"]) == (2, ["en"], "Tall")
+    assert (again["pinned"], again["ttl"]) == (True, 100)
+    changed = await node.clone(sound=recording(), replace=True, languages=["en-GB"], pinned=False)
+    assert (changed["languages"], changed["pinned"]) == (["en-GB"], False)
+
+
 async def test_too_many_within_the_hour_are_refused(tmp_path: Path) -> None:
     async with cloning(tmp_path, rules=Rules(per_hour=1)) as node:
         await node.clone("Anna")

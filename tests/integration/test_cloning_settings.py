@@ -17,6 +17,18 @@ def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     check_once(monkeypatch)
 
 
+async def test_who_renames_a_voice_is_told_which_settings_name_it(tmp_path: Path) -> None:
+    async with cloning(tmp_path) as node:
+        await node.clone()
+        renamed = await node.voices.desk.update({"name": "Anna", "rename": "Berta"}, HERE)
+        assert renamed["warnings"] == []
+    async with cloning(tmp_path, default_voice="berta") as node:
+        told = await node.voices.desk.update({"name": "Berta", "description": "Tall"}, HERE)
+        assert told["warnings"] == []
+        (warning,) = (await node.voices.desk.update({"name": "Berta", "rename": "Carla"}, HERE))["warnings"]
+        assert "default_voice names the voice as 'Berta': write 'Carla'" in warning
+
+
 async def test_a_voice_that_a_setting_names_is_pinned_and_speaks_until_it_is_deleted(tmp_path: Path) -> None:
     async with cloning(tmp_path) as node:
         await node.clone()

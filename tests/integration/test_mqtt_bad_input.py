@@ -76,6 +76,17 @@ async def test_a_wrong_request_is_answered_with_a_code(
     await is_unharmed(peer, running)
 
 
+async def test_a_recording_too_large_for_a_message_is_told_of_the_import_folder(
+    peer: Peer, running: Running
+) -> None:
+    said = await answer(peer, running, "clone", b'{"audio": "' + b"A" * (5 * MIB) + b'"}')
+    assert said["code"] == "bad-request"
+    assert "4194304 bytes" in said["error"]
+    assert "'import'" in said["error"]
+    assert "64 MiB" in said["error"]
+    assert "'file'" in said["error"]
+
+
 async def test_a_transaction_that_is_refused_comes_back(peer: Peer, running: Running) -> None:
     said = await answer(peer, running, "voices", '{"transaction": "a/b"}')
     assert (said["code"], said["transaction"]) == ("bad-request", "a/b")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from tests.support.limits import LIMIT
 from tests.support.ports import free_port
+from tests.support.tied import tied
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ class Mosquitto:
         """Start the broker and return when it accepts connections."""
         with (self.folder / "mosquitto.log").open("ab") as log:
             command = [_program("mosquitto"), "-c", str(self.folder / "mosquitto.conf")]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(tied(command), stdout=log, stderr=log)
         _wait_for_port(self.host, self.port, self._process)
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from tests.support.limits import LIMIT
 from tests.support.ports import free_port
+from tests.support.tied import tied
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ class RedisServer:
         kept = ["--appendonly", "yes", "--appendfsync", "always"]
         with (self.folder / "redis.log").open("ab") as log:
             command = [_program(), *own, *kept, *self._settings]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(tied(command), stdout=log, stderr=log)
         self._wait()
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.support.documents import ROOT
 from voicenode.errors import ConflictError
 from voicenode.stores.file import FileStore
 from voicenode.stores.redis import RedisStore
@@ -35,6 +36,15 @@ def open_store(url: str) -> Store:
         return FileStore(Path(place), poll=0.01)
     address, _, cache = url.partition("&cache=")
     return RedisStore(RedisAddress.parse(address), Path(cache), cache_limit=100_000_000)
+
+
+async def run_program(module: str, *arguments: str) -> str:
+    """What a program of the tests prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    program = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    output, _ = await program.communicate()
+    assert program.returncode == 0
+    return output.decode()
 
 
 def crash(url: str, kills: int) -> None:

@@ -66,7 +66,7 @@ def answered() -> set[str]:
 def sent() -> set[str]:
     """The types of messages that the code writes."""
     code = "".join(path.read_text() for path in WYOMING.glob("*.py"))
-    return set(re.findall(r'(?:Frame\(|\{"type": )"([a-z-]+)"', code))
+    return set(re.findall(r'(?:Frame\(|encode_ready\(|\{"type": )"([a-z-]+)"', code))
 
 
 def default(setting: str) -> Any:  # noqa: ANN401 - a setting of any type

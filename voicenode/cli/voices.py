@@ -81,6 +81,8 @@ def rename(
 ) -> None:
     """Give a cloned voice another name."""
     answer = asyncio.run(_ask(node, "update-voice", {"name": name, "rename": new}, "voice-updated", token))
+    for warning in answer["warnings"]:
+        note(f"Warning: {warning}.")
     note(f"Voice {name} is {answer['name']} now.")
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 2
 """Recordings that are checked side by side; each may take some hundred MB for a while."""
+_KEPT = ("languages", "description", "quality", "ttl", "pinned")
+"""What does not belong to the recording, and stays where a voice is made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,11 @@ class Cloner:
         there = self._profiles.find(request.name)
         if there is not None and there.profile.source == source and not request.replace:
             return Cloned(there, ())  # sent again, for the answer was lost
-        self._name(request)  # before anything is computed
+        _, there = self._name(request)  # before anything is computed
+        quality, request = request.quality, _completed(request, there)
         warnings: list[str] = []
         engines = self._engines(request, warnings)
-        self._check_quality(request.quality, engines)
+        self._check_quality(quality, engines)
         async with self._free:
             language = request.languages[0] if request.languages else ""
             checked = await recordings.check_apart(sources, request.transcript, language)
@@ -124,10 +127,12 @@ class Cloner:
     def _engines(self, request: CloneRequest, warnings: list[str]) -> list[str]:
         cloning = list(self._shelf.cloning)
         if not cloning:
-            what = "no engine of this node clones voices; enable xtts or f5, and see `voicenode doctor`"
+            why = "; ".join(self._shelf.unavailable.values()) or "enable xtts or f5 in the settings"
+            what = f"no engine of this node clones voices: {why}"
             raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, what)
         for engine in request.engines:
             if engine not in cloning:
+                self._shelf.explain(engine)
                 raise unknown(ErrorCode.UNKNOWN_ENGINE, "engine that clones", engine, cloning)
         chosen = list(dict.fromkeys(request.engines or cloning))
         fitting = [engine for engine in chosen if self._speaks_any(engine, request.languages)]
@@ -237,6 +242,14 @@ class Cloner:
                 now = await self._profiles.refreshed(name)
                 if request.replace != "rename" and not same_sound(now, there):
                     raise
+
+
+def _completed(request: CloneRequest, there: Kept | None) -> CloneRequest:
+    """The request; what it does not tell is as it was with the voice that it replaces."""
+    if there is None:
+        return request
+    silent = [name for name in _KEPT if name not in request.model_fields_set]
+    return request.model_copy(update={name: getattr(there.profile, name) for name in silent})
 
 
 def _digest(sources: Sequence[Source], transcript: str | None) -> str:

@@ -17,7 +17,7 @@ from voicenode.voice import name_key
 from voicenode.words import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from voicenode.cloning.cloner import Cloner
@@ -51,6 +51,8 @@ class VoiceDesk:
         self._permission = permission
         self._import_folder = import_folder
         self._tasks: set[asyncio.Task[dict[str, Any]]] = set()
+        self.renamed: Callable[[str, str], Awaitable[None]] | None = None
+        """Called with the old name of a voice and the new one, for whoever remembers names."""
 
     def check(self, asker: Asker) -> None:
         """Look whether someone may change voices, before he sends a lot.
@@ -119,10 +121,11 @@ class VoiceDesk:
         with _audited("update", data, asker) as note:
             self._permission.check(asker)
             request = UpdateRequest.of(data)
+            naming = self._shelf.settings_naming(self._find(request.name).profile.name)
             kept = await self._updated(request)
             changed = ", ".join(sorted(request.model_fields_set - {"name"}))
             note(f"now {kept.profile.name!r}, changed: {changed or 'nothing'}")
-            return view(kept)
+            return {**view(kept), "warnings": await self._warnings(request, kept, naming)}
 
     async def delete(self, data: Mapping[str, Any], asker: Asker) -> dict[str, Any]:
         """Forget a voice: its recordings, and all that was made of them."""
@@ -156,6 +159,15 @@ class VoiceDesk:
             return await self._profiles.change(kept, lambda old: replace(old, **changes))
         names.check_free(changes["name"], self._shelf.engines, self._shelf.own_names)
         return await self._profiles.rename(kept, lambda old: replace(old, **changes))
+
+    async def _warnings(self, request: UpdateRequest, kept: Kept, naming: Sequence[str]) -> Sequence[str]:
+        """What a new name breaks; what clients chose follows it, and a file is its owner's."""
+        if name_key(request.name) == name_key(kept.profile.name):
+            return []
+        if self.renamed is not None:
+            await self.renamed(request.name, kept.profile.name)
+        what = f"names the voice as '{request.name}': write '{kept.profile.name}' there before the next start"
+        return [f"the setting {setting} {what}" for setting in naming]
 
     def _check_engines(self, engines: Sequence[str], kept: Kept) -> None:
         for engine in engines:

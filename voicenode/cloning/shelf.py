@@ -32,6 +32,8 @@ class Shelf:
         """Key -> voice, also for the names with an engine in front."""
         self._named: dict[str, list[str]] = {}
         """Key of a profile -> its keys in `_voices`."""
+        self._shown: Sequence[Voice] | None = None
+        """What `show` has let clients see; none where a voice has changed since."""
         clones = [name for name, engine in processor.engines.items() if engine.info.clones]
         clones.sort(key=lambda name: order.index(name) if name in order else len(order))
         self.cloning: Mapping[str, TTSEngine[Any]] = {name: processor.engines[name] for name in clones}
@@ -53,6 +55,19 @@ class Shelf:
         """The names and aliases of the engines' own voices, in lower case."""
         return self._processor.catalogue.own_names
 
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """Engines that are not offered -> what they lack, as a sentence."""
+        return self._processor.catalogue.unavailable
+
+    def explain(self, engine: str) -> None:
+        """Raise EngineError if this engine would be offered, but for what it lacks."""
+        self._processor.catalogue.explain(engine)
+
+    def settings_naming(self, name: str) -> list[str]:
+        """The settings that choose the cloned voice of this name."""
+        return self._processor.catalogue.settings_naming(name)
+
     def needs_transcript(self, engine: str) -> bool:
         return self.cloning[engine].info.needs_transcript
 
@@ -62,29 +77,33 @@ class Shelf:
 
     def change(self, before: Kept | None, after: Kept | None) -> None:
         """A voice has changed; `show` makes it visible."""
+        gone: dict[str, Voice] = {}
         for kept in filter(None, (before, after)):
             for key in self._named.pop(name_key(kept.profile.name), ()):
-                self._voices.pop(key, None)
-        if after is not None:
-            self._add(after.profile)
+                gone[key] = self._voices.pop(key)
+        if gone != (self._add(after.profile) if after is not None else {}):
+            self._shown = None
 
     def renew(self, profiles: VoiceProfiles) -> None:
         """Everything may be different, such as the names of quality profiles."""
         self._voices.clear()
         self._named.clear()
+        self._shown = None
         for kept in profiles:
             self._add(kept.profile)
         self.show(profiles)
 
     def show(self, profiles: VoiceProfiles) -> None:
-        """Let clients see what there is now."""
+        """Let clients see what there is now, if that is anything new: most voices have only been used."""
         offered = [kept for kept in profiles.values() if name_key(kept.profile.name) in self._voices]
         shown = [
             self._voices[name_key(kept.profile.name)] for kept in sorted_for_show(offered, self._advertised)
         ]
-        self._processor.catalogue = self._processor.catalogue.with_cloned(self._voices, shown)
+        if shown != self._shown:
+            self._shown = shown
+            self._processor.catalogue = self._processor.catalogue.with_cloned(self._voices, shown)
 
-    def _add(self, profile: VoiceProfile) -> None:
+    def _add(self, profile: VoiceProfile) -> Mapping[str, Voice]:
         voices = [self._voice(profile, engine) for engine in profile.engines if engine in self.cloning]
         key = name_key(profile.name)
         found = {f"{voice.engine}-{key}": voice for voice in reversed(voices)}
@@ -92,6 +111,7 @@ class Shelf:
             found[key] = voices[0]
         self._voices.update(found)
         self._named[key] = list(found)
+        return found
 
     def _voice(self, profile: VoiceProfile, engine: str) -> Voice:
         languages = self._spoken(profile, engine)

@@ -79,6 +79,7 @@ class ClonedVoices:
         self.desk = VoiceDesk(self.profiles, cloner, self._shelf, permission, import_folder)
         self._import = ImportFolder(import_folder, self.desk)
         self._showing: asyncio.Handle | None = None
+        self._is_open = False
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -90,6 +91,7 @@ class ClonedVoices:
         async with AsyncExitStack() as opened:
             await opened.enter_async_context(self.profiles.following())
             await opened.enter_async_context(self._artefacts.running())
+            self._is_open = True
             self._show()
             self._processor.lend_artefacts = self._artefacts.lend
             opened.push_async_callback(self.desk.close)
@@ -103,7 +105,7 @@ class ClonedVoices:
     def _change(self, before: Kept | None, after: Kept | None) -> None:
         self._shelf.change(before, after)
         self._artefacts.follow(before, after)
-        if self._showing is None:  # once for all that change in one go
+        if self._is_open and self._showing is None:  # once for all that change in one go
             self._showing = asyncio.get_running_loop().call_soon(self._show)
 
     def _show(self) -> None:

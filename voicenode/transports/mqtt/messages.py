@@ -91,14 +91,16 @@ def to_json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def parse(payload: bytes, plain: str | None) -> dict[str, Any]:
+def parse(payload: bytes, plain: str | None, way_out: str = "") -> dict[str, Any]:
     """The JSON object in a payload; plain text is the value of its key `plain`, nothing is an empty object.
+
+    `way_out` is added to the sentence about a payload that is too large.
 
     Raises:
         RequestError: it is neither.
     """
     if len(payload) > MAX_PAYLOAD:
-        raise _bad(f"the payload has more than the {MAX_PAYLOAD} bytes that are allowed")
+        raise _bad(f"the payload has more than the {MAX_PAYLOAD} bytes that are allowed{way_out}")
     try:
         text = payload.decode()
     except UnicodeDecodeError:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from voicenode.cloning.request import MAX_BYTES
 from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
 from voicenode.jobs import JobRequest, JobState
 from voicenode.transports.mqtt import views
@@ -45,6 +46,11 @@ _PLAIN = {
     "delete_voice": "name",
 }
 """Request -> the key that a payload of plain text stands for."""
+_WAYS_OUT = {
+    "clone": "; put what is larger into the folder 'import' of the node's data directory, where recordings "
+    f"may have {MAX_BYTES >> 20} MiB together, and send its name as 'file'"
+}
+"""Request -> what to do where a payload is too large."""
 
 
 class Requests:
@@ -95,7 +101,7 @@ class Requests:
             return
         reply = Reply.to(message, shared=shared)
         try:
-            data = parse(message.payload, _PLAIN.get(name))
+            data = parse(message.payload, _PLAIN.get(name), _WAYS_OUT.get(name, ""))
             reply = replace(reply, transaction=repeatable_transaction(data))
             reply = replace(reply, transaction=take_transaction(data))
             await self._in_order(name)

@@ -87,6 +87,7 @@ class WyomingServer:
         Raises:
             SetupError: an address cannot be had.
         """
+        await asyncio.to_thread(self._describe)  # many voices take a moment, which no client shall wait for
         sockets: list[socket.socket] = []
         try:
             for uri in self._uris:
