@@ -80,5 +80,5 @@ class SideStream(Beside):
         with torch.cuda.stream(self._stream):
             yield
         for tensor in given:
-            # It was made in the other stream, which must not use its memory again before this one has read it.
+            # It was made in the other stream, which must not use its memory again before this one is done.
             tensor.record_stream(self._stream)

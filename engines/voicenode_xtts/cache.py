@@ -11,6 +11,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from voicenode_xtts.gpt import Sizes
 
+
 class Cache:
     """One slot for each text, layer by layer; keys lie with their features last, values with their positions.
 

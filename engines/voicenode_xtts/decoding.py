@@ -12,8 +12,8 @@ import torch
 from voicenode_xtts.arriving import fetch
 from voicenode_xtts.cache import Cache, Prompt, Step
 from voicenode_xtts.graphs import Steps
-from voicenode_xtts.options import STREAMS
-from voicenode_xtts.sampling import Sampler
+from voicenode_xtts.options import STREAMS, XttsParameters
+from voicenode_xtts.sampling import Choice, Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from voicenode_xtts.arriving import Arrived
     from voicenode_xtts.gpt import GPT
-    from voicenode_xtts.sampling import Choice
 
 _KEPT = 8
 """Voices whose keys and values are kept."""
@@ -96,9 +95,15 @@ class Decoder:
         finally:
             self._leave(text)
 
+    def rehearse(self) -> None:
+        """Have a step ready before the first text: to record it takes longer than many steps."""
+        voice = self._gpt.mel_head.weight.new_zeros(1, self._gpt.sizes.width)
+        for _ in self.generate(voice, [], Choice(XttsParameters(), seed=0, endless=True), 2):
+            pass
+        self._voices.clear()
+
     def _join(self, voice: Tensor, tokens: Sequence[int], choice: Choice, most: int) -> _Text:
         row = len(self._texts)
-        self._spoken[row] = 1
         start = torch.full((1,), self._gpt.sizes.start_audio, device=self._tokens.device)
         embedded = torch.cat((self._gpt.embed_text(tokens), self._gpt.embed_audio(start, 0 * start)))
         length = len(voice) + len(embedded)
@@ -106,7 +111,7 @@ class Decoder:
         self._sampler.begin(row, choice)
         self._begin_voice(row, voice)
         latents = self._gpt(embedded[None], Prompt(self._cache, row, len(voice), len(embedded)))
-        self._places[row], self._lengths[row] = 0, length
+        self._places[row], self._lengths[row], self._spoken[row] = 0, length, 1
         picked = self._pick(latents, row)
         text = _Text(row, length, most)
         self._texts.append(text)
@@ -161,7 +166,8 @@ class Decoder:
         """Whoever does not take a token finds it later; a text at its end makes room for another at once."""
         while len(self._made) > (self._steps.behind if self._texts else 0):
             made = self._made.popleft()
-            for text, token, latent in zip(made.texts, made.tokens.take().tolist(), made.latents, strict=False):
+            tokens = made.tokens.take().tolist()
+            for text, token, latent in zip(made.texts, tokens, made.latents, strict=False):
                 if text.left:
                     text.ready.append((token, latent))
                     text.left = 0 if token == self._gpt.sizes.stop_audio else text.left - 1

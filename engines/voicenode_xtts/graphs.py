@@ -57,7 +57,7 @@ class Graphs(Steps):
     """
 
     behind = 1
-    positions = 256
+    positions = 544  # most texts fit, and the longest takes twice that
     keeps_cache = True
 
     def __init__(self, device: torch.device) -> None:

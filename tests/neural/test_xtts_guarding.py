@@ -15,6 +15,7 @@ import torch
 from voicenode.engine import EngineError
 from voicenode.guard import longest_seconds
 from voicenode_xtts import XttsParameters
+from voicenode_xtts.arriving import Beside
 from voicenode_xtts.narrator import Narrator, Task
 from voicenode_xtts.sampling import Choice
 
@@ -42,6 +43,7 @@ class ScriptedModel:
             sizes=SimpleNamespace(most=602, stop_audio=STOP, start_audio=1024, audio_tokens=1026)
         )
         self.decoder = self
+        self.beside = Beside()
         self.tokenizer = SimpleNamespace(encode=lambda text, _language: list(text.encode()))
 
     def generate(
