@@ -38,7 +38,13 @@ def run(loaded: LoadedSettings) -> None:
 
 async def _live(loaded: LoadedSettings) -> None:
     signals = Signals()
-    node = Node(loaded, await asyncio.to_thread(node_id, loaded.settings.data_dir))
+    own_id = await asyncio.to_thread(node_id, loaded.settings.data_dir)
+    while await _is_outdated(Node(loaded, own_id), loaded, signals):
+        gc.unfreeze()
+
+
+async def _is_outdated(node: Node, loaded: LoadedSettings, signals: Signals) -> bool:
+    """Be a node; whether it ended because another one, made now, would have more voices."""
     try:
         await node.start()
         async with node.announced(), watched(node.own_uri):
@@ -52,9 +58,12 @@ async def _live(loaded: LoadedSettings) -> None:
                 level = logging.ERROR if is_fault else logging.INFO
                 _log.log(level, "engine %s is not offered: %s", engine, lack)
             node.prewarm()
-            await signals.stop_or(node.wyoming.finished)
-            systemd.notify("STOPPING=1")
+            await signals.stop_or(node.wyoming.finished, node.outdated)
+            begins_anew = node.outdated.is_set() and not signals.asked
+            if not begins_anew:
+                systemd.notify("STOPPING=1")
         await signals.forced_or(node.drain())
+        return begins_anew
     finally:
         await node.end()
 

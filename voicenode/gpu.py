@@ -72,14 +72,16 @@ def look() -> Gpus:
 def vram_by_process() -> Mapping[int, int] | None:
     """Process id -> bytes that it holds on all GPUs together; None where NVML does not tell.
 
-    In a container without the machine's process ids, NVML's are of no use: none of them is one of its own.
+    A process whose memory the driver does not count is left out. In a container without the machine's process
+    ids, NVML's are of no use: none of them is one of its own.
     """
     held: Counter[int] = Counter()
     try:
         with _nvml() as nvml:
             for handle in _handles(nvml):
                 for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle):
-                    held[process.pid] += process.usedGpuMemory or 0  # None where the driver does not count
+                    if process.usedGpuMemory is not None:
+                        held[process.pid] += process.usedGpuMemory
     except NvmlError:
         return None
     return held

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__, parts
+from voicenode.availability import arrival
 from voicenode.control import Control
 from voicenode.errors import ErrorCode, RequestError, SetupError
 from voicenode.lan import LanAddress
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from voicenode.transports.mqtt import Node as MqttNode
     from voicenode.voices import Catalogue
 
+_log = logging.getLogger(__name__)
+
 
 class Node:
     """Every part of a node, and how they know each other; started and ended once."""
@@ -41,6 +45,10 @@ class Node:
         self._shared = parts.shared_store(settings)
         self._voices = parts.build_voices(settings, self._shared, self._processor, self._pool)
         self.wyoming = parts.build_wyoming(settings, self._processor, self._voices.desk)
+        self.outdated = asyncio.Event()
+        """Set when an engine has what it lacked, which only another node can offer."""
+        lacking = self._processor.catalogue.unavailable
+        self._lacking = {name: engine for name, engine in engines.items() if name in lacking}
         self._http: HttpServer | None = None
         self._lan: LanAddress | None = None
         self._jobs: JobQueue | None = None
@@ -85,6 +93,8 @@ class Node:
             await self._start_http()
         if mqtt:
             await self._start_mqtt()
+        watching = asyncio.create_task(self._await_engines(), name="look at what engines lack")
+        self._ending.callback(watching.cancel)
 
     async def _follow_name(self, old: str, new: str) -> None:
         """The default voice stays the default under another name."""
@@ -109,6 +119,14 @@ class Node:
     def prewarm(self) -> None:
         """Get ready for the first request in a way that the node can do without."""
         self._pool.prewarm(self._processor.engines)
+
+    async def _await_engines(self) -> None:
+        """Notice that an engine has what it lacked; a node that speaks on stdin cannot begin anew."""
+        if not self._lacking or not self.wyoming.addresses:
+            return
+        engine = await arrival(self._settings, self._lacking, lambda: not self._processor.live)
+        _log.info("engine %s has what it lacked: the node begins anew, with its voices", engine)
+        self.outdated.set()
 
     async def drain(self) -> None:
         """Take nothing new, and finish what is being spoken, as long as the owner allows."""

@@ -7,9 +7,9 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from voicenode import __version__, report, speech_to_text
+from voicenode.availability import voices_of
 from voicenode.cast import FallbackRules
 from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
-from voicenode.doctor.requirements import not_installed
 from voicenode.errors import EngineError, ErrorCode, SetupError
 from voicenode.lan import Subnets
 from voicenode.processor import SpeechRules, VoiceProcessor
@@ -124,11 +124,8 @@ def _voices(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> tuple[
     voices: list[Voice] = []
     unavailable: dict[str, str] = {}
     for name, engine in engines.items():
-        if settings.engines[name].python is None and (missing := not_installed(name)):
-            unavailable[name] = missing
-            continue
         try:
-            voices += [Voice.of_engine(name, voice) for voice in engine.voices()]
+            voices += [Voice.of_engine(name, voice) for voice in voices_of(settings, name, engine)]
         except EngineError as error:
             unavailable[name] = str(error)
     return voices, unavailable

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from voicenode.errors import ErrorCode, RequestError
+from voicenode.errors import ErrorCode, RequestError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,14 +52,17 @@ class RuntimeSettings:
         self._changed: dict[str, Any] = {}
 
     async def load(self) -> None:
-        """Follow what was changed before this node was started."""
-        for name, value in (await changes(self._store)).items():
+        """Follow what was changed before this start; what no longer holds is told and forgotten."""
+        kept = await changes(self._store)
+        for name, value in kept.items():
             try:
                 self._apply({name: value})
             except RequestError as error:
-                _log.warning("a setting that was changed no longer holds: %s", error)
+                _log.warning("a setting that was changed no longer holds, and is forgotten: %s", error)
             else:
                 self._changed[name] = value
+        if self._changed != kept:
+            await self._forget()
 
     def current(self) -> dict[str, Any]:
         """What holds now, of all that may be changed."""
@@ -85,6 +88,11 @@ class RuntimeSettings:
             raise
         self._changed = kept
         return self.current()
+
+    async def _forget(self) -> None:
+        """Keep only what holds; where it cannot be kept, it is told again at the next start."""
+        with suppress(StoreError):
+            await self._store.put(COLLECTION, KEY, self._changed)
 
     def _restore(self, before: Mapping[str, Any]) -> None:
         for name, value in before.items():

@@ -23,9 +23,14 @@ class Signals:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._note, number)
 
-    async def stop_or(self, finished: asyncio.Event) -> None:
-        """Wait for the first signal or for `finished`."""
-        await _either(self._asked.wait(), finished.wait())
+    @property
+    def asked(self) -> bool:
+        """Whether there was a first signal."""
+        return self._asked.is_set()
+
+    async def stop_or(self, *events: asyncio.Event) -> None:
+        """Wait for the first signal or for one of `events`."""
+        await _either(self._asked.wait(), *(event.wait() for event in events))
 
     async def forced_or(self, work: Coroutine[object, object, object]) -> None:
         """Do `work`, but leave it at the second signal."""

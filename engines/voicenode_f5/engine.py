@@ -20,7 +20,7 @@ from voicenode.guard import is_spoken
 from voicenode_f5.files import NOT_INSTALLED, find, models_folder, unavailable
 from voicenode_f5.options import F5Options, F5Parameters
 from voicenode_f5.text import foreign
-from voicenode_f5.voices import Recording, examples, recordings
+from voicenode_f5.voices import Recording, examples, recordings, require_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,17 +60,19 @@ class F5Engine(TTSEngine[F5Options]):
         """The examples of F5-TTS, and the recordings in `voices_dir`.
 
         Raises:
-            EngineError: F5-TTS is not installed, its model is not there, or there is no such folder.
+            EngineError: its model is not there, or there is no such folder.
         """
         voices = [self._engine_voice(recording) for recording in self._recordings()]
         self._files()
         return voices
 
     def check(self) -> None:
+        require_package()
         self.voices()
         _model_type()
 
     def load(self) -> PcmFormat:
+        require_package()
         self._by_id = {recording.id: recording for recording in self._recordings()}
         model_type = _model_type()
         self._model = model_type.load(self._files(), self.options)

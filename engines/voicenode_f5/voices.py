@@ -33,19 +33,22 @@ class Recording:
 def examples() -> list[Recording]:
     """The reference voices that come with F5-TTS.
 
-    Raises:
-        EngineError: F5-TTS is not installed.
+    Their files are there where it is installed, which need not be this process: an engine may have an
+    interpreter of its own.
     """
-    spec = find_spec("f5_tts")
-    if spec is None or not spec.submodule_search_locations:
-        raise unavailable(NOT_INSTALLED)
-    folder = Path(next(iter(spec.submodule_search_locations))) / "infer" / "examples" / "basic"
+    folder = (_package() or Path("f5_tts")) / "infer" / "examples" / "basic"
     return [
         Recording(
             language, folder / f"basic_ref_{language}.wav", words, f"F5-TTS example ({language})", language
         )
         for language, words in _EXAMPLES.items()
     ]
+
+
+def require_package() -> None:
+    """Raise EngineError where F5-TTS is not installed."""
+    if _package() is None:
+        raise unavailable(NOT_INSTALLED)
 
 
 def recordings(folder: Path) -> Iterator[Recording]:
@@ -65,3 +68,10 @@ def recordings(folder: Path) -> Iterator[Recording]:
             yield Recording(name, path, words.read_text(encoding="utf-8").strip(), path.stem)
         else:
             _log.warning("%s has no transcript %s beside it, and is no voice for F5-TTS", path, words.name)
+
+
+def _package() -> Path | None:
+    """The folder of F5-TTS, which is not imported; None where it is not installed."""
+    spec = find_spec("f5_tts")
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places))) if places else None

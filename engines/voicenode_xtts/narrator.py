@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from voicenode.engine import EngineError, ErrorCode
 from voicenode_xtts.arriving import fetch
 from voicenode_xtts.pacing import Pace
 from voicenode_xtts.sampling import Choice
-from voicenode_xtts.text import settle
+from voicenode_xtts.text import cut, settle
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -66,10 +66,22 @@ class Narrator:
     def speak(self, task: Task, stop: Event) -> Iterator[Samples]:
         """Samples of one text; an empty piece only says that something is going on.
 
+        Numbers written out may make a text longer than the model takes, or speaks, at once: then it comes in
+        pieces.
+
         Raises:
-            RequestError: the text has too many tokens.
+            RequestError: the model knows few of the letters.
             EngineError: the model made no sound.
         """
+        for text in cut(task.text, lambda piece: self._fits(piece, task.language)):
+            if guard.is_spoken(text) and not stop.is_set():
+                yield from self._speak(replace(task, text=text), stop)
+
+    def _fits(self, text: str, language: str) -> bool:
+        longest = self._model.gpt.sizes.most / self._model.tokens_per_second
+        return guard.usual_seconds(text, language) <= longest and self._model.tokenizer.takes(text, language)
+
+    def _speak(self, task: Task, stop: Event) -> Iterator[Samples]:
         seed = secrets.randbelow(_SEEDS) if task.parameters.seed is None else task.parameters.seed
         if not self._guarded:
             yield from Take(self._model, task, task.text, seed, self._model.gpt.sizes.most).samples(stop)
@@ -197,5 +209,6 @@ class _Pieces:
     def _take(self) -> Samples:
         tokens, arrived = self._coming.popleft()
         samples = arrived.take().numpy()
-        self._pace.left(tokens, len(samples) / self._rate)
+        if tokens:  # the last piece may be what the vocoder held back, and no more
+            self._pace.left(tokens, len(samples) / self._rate)
         return samples

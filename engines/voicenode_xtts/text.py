@@ -9,6 +9,7 @@ from voicenode.engine import EngineError, ErrorCode, RequestError
 from voicenode_xtts.files import unfit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LANGUAGES = (
@@ -59,6 +60,22 @@ def settle(text: str, language: str) -> str:
     )
 
 
+def cut(text: str, fits: Callable[[str], bool]) -> Iterator[str]:
+    """A text in pieces that fit, cut as often as it takes: at the space next to the middle, else there.
+
+    A number that is too long to be one is cut between its digits, which are then said one by one.
+    """
+    if len(text) == 1 or fits(text):
+        yield text
+        return
+    spelled = _spelled(text)
+    middle = len(spelled) // 2
+    spaces = (place for place, letter in enumerate(spelled) if letter == " ")
+    place = min(spaces, key=lambda place: abs(place - middle), default=middle)
+    for half in (spelled[:place].strip(), spelled[place:].strip()):
+        yield from cut(half, fits)
+
+
 class Tokenizer:
     """Upstream's tokenizer, numbers and abbreviations written out.
 
@@ -80,19 +97,17 @@ class Tokenizer:
         names = ("[START]", "[STOP]", "[UNK]", "[SPACE]")
         self.start, self.stop, self._unknown, self._space = (self._token(vocabulary, name) for name in names)
 
+    def takes(self, text: str, language: str) -> bool:
+        """Whether the model takes so many tokens at once."""
+        return len(self._tokens(text, language)) < self._longest
+
     def encode(self, text: str, language: str) -> list[int]:
         """The tokens of a text in a language that `primary` returned.
 
         Raises:
             RequestError: there are more of them than the model takes, or it knows few of the letters.
         """
-        try:
-            tokens = self._tokens(text, language)
-        except ImportError as error:
-            raise EngineError(
-                ErrorCode.ENGINE_UNAVAILABLE,
-                f"a library for texts in {language!r} is missing ({error}); install `voicenode[xtts]` again",
-            ) from error
+        tokens = self._tokens(text, language)
         if len(tokens) >= self._longest:
             raise RequestError(
                 ErrorCode.TEXT_TOO_LONG,
@@ -118,6 +133,11 @@ class Tokenizer:
             tokens: list[int] = self._tokenizer.encode(text, lang=language)
         except _UNSAYABLE:
             tokens = self._tokenizer.encode(_sayable(text, language), lang=language)
+        except ImportError as error:
+            raise EngineError(
+                ErrorCode.ENGINE_UNAVAILABLE,
+                f"a library for texts in {language!r} is missing ({error}); install `voicenode[xtts]` again",
+            ) from error
         return tokens
 
     def _token(self, vocabulary: Path, name: str) -> int:
@@ -132,4 +152,9 @@ def _sayable(text: str, language: str) -> str:
     if words := _DIGITS.get(language):
         return re.sub(r"\d", lambda digit: f" {words[int(digit[0])]} ", text)
     text = re.sub(r"(\d)\.(?!\d)", r"\1 .", text)
+    return _spelled(text)
+
+
+def _spelled(text: str) -> str:
+    """Long numbers as their digits."""
     return re.sub(rf"\d{{{_LONG_NUMBER},}}", lambda number: " ".join(number[0]), text)

@@ -55,6 +55,17 @@ async def test_a_machine_without_a_node_is_told_to_name_one(cli: CommandLine) ->
     assert "no node has run here" in result.stderr
 
 
+async def test_the_data_of_another_node_tell_which_one_is_meant(
+    cli: CommandLine, mosquitto: Mosquitto
+) -> None:
+    folder = cli.home / "elsewhere"
+    folder.mkdir()
+    (folder / "node-id").write_text("4f2a9c01")
+    assert mosquitto.port
+    result = await cli.run("mqtt", "remove", "--data-dir", str(folder))
+    assert result.stderr == "The broker kept nothing of the node 4f2a9c01.\n"
+
+
 async def test_settings_without_a_broker_are_named(tmp_path: Path) -> None:
     result = await CommandLine(tmp_path).run("mqtt", "remove", "4f2a9c01")
     assert result.status == 2

@@ -16,6 +16,7 @@ from wyoming.info import Describe, Info
 from tests.support.daemon import Daemon, Heard, daemon, eventually, hear, kill, request, say
 from tests.support.engines.voicenode_tone import spell
 from tests.support.limits import LIMIT
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,6 +154,20 @@ async def test_an_engine_that_cannot_load_says_why_each_time_and_others_speak(
             assert (await say(node.uri, "Hello")).whole
         assert tone_processes(node) == []
         node.complaints = 2 if fault["load_error"] == "crash" else 0
+
+
+async def test_what_an_engine_lacked_is_noticed_and_its_voices_are_there(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    settings = {"engines": {"tone": {"needs": str(weights)}}}
+    with daemon(tmp_path, settings=settings, uri=f"tcp://127.0.0.1:{free_port()}") as node:
+        node.wait_until_ready()
+        node.log.wait_for("engine tone is not offered: there is no ")
+        assert (await say(node.uri, "Hello", TONE)).code == "engine-unavailable"
+        weights.touch()
+        node.log.wait_for("engine tone has what it lacked: the node begins anew")
+        node.log.wait_for("is ready: .* voices of tone", times=1)
+        assert (await say(node.uri, "Hello", TONE)).whole
+        assert node.stop() == 0
 
 
 async def test_a_node_that_is_killed_leaves_no_engine(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ LEFT_OUT = (
     "usr/share/doc/*",
     "usr/share/man/*",
     "usr/share/locale/*",
+    "var/cache/apt/archives/*.deb",
     "var/cache/apt/*.bin",
     "var/lib/apt/lists/*",
 )

@@ -12,9 +12,8 @@ import pytest
 from tests.support.limits import LIMIT
 from tests.support.ports import free_port
 from tests.support.stock import CHARACTER, RATE, Stock, StockHandler, running
-from voicenode import client
 from voicenode.audio import PcmFormat
-from voicenode.client import Utterance, connect
+from voicenode.client import Utterance, connect, connection
 from voicenode.errors import ErrorCode, RequestError, VoiceServiceError
 
 if TYPE_CHECKING:
@@ -302,7 +301,7 @@ async def test_audio_that_cannot_be_played_is_an_error(data: dict[str, Any]) -> 
 async def test_a_server_that_reads_nothing_does_not_hold_the_client(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(client, "STALL_TIMEOUT", 0.05)
+    monkeypatch.setattr(connection, "STALL_TIMEOUT", 0.05)
     leave = asyncio.Event()
 
     async def converse(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -509,6 +509,22 @@ async def test_what_a_process_takes_is_told_while_it_lives(
         assert (pool.states()[0].vram, pool.states()[0].resident) == (None, None)
 
 
+async def test_a_driver_that_counts_by_the_ids_of_another_namespace_is_told_of_once(
+    nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "voicenode.workers.footprint")
+    monkeypatch.setattr(footprint, "_PERIOD", 0.01)
+    nvml.processes = [[(1, 1000)], []]
+    async with tone.pool(tone.spec("tone2")) as pool:
+        await pool.load("tone2")
+        await until(lambda: "ids of its own" in caplog.text)
+        looks = nvml.looks
+        await until(lambda: nvml.looks > looks + 3)
+        assert pool.states()[0].vram is None
+        assert await say(pool, "still", "tone2") == "still"
+    assert caplog.text.count("ids of its own") == 1
+
+
 async def test_unloading_while_it_loads_answers_those_who_wait() -> None:
     slow = tone.spec(options=ToneOptions(load_seconds=3600))
     async with tone.pool(slow) as pool:

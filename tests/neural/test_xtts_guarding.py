@@ -44,7 +44,9 @@ class ScriptedModel:
         )
         self.decoder = self
         self.beside = Beside()
-        self.tokenizer = SimpleNamespace(encode=lambda text, _language: list(text.encode()))
+        self.tokenizer = SimpleNamespace(
+            encode=lambda text, _language: list(text.encode()), takes=lambda _text, _language: True
+        )
 
     def generate(
         self, _style: object, _text: object, choice: Choice, most: int
@@ -85,6 +87,12 @@ def test_speech_that_ends_by_itself_is_heard_whole_and_trimmed() -> None:
     assert tokens(samples) == pytest.approx(70, abs=0.5)
     assert len(samples) / HOP < 74
     assert model.seeds == [7]
+
+
+def test_speech_whose_last_token_was_the_last_of_a_piece_is_heard_whole() -> None:
+    assert tokens(speak(ScriptedModel([SPEECH] * (FIRST - 1)), guarded=False)) == pytest.approx(
+        FIRST - 1, abs=0.1
+    )
 
 
 def test_babble_about_a_short_text_is_tried_again_with_another_seed() -> None:

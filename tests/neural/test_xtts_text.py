@@ -9,7 +9,7 @@ from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 from tests.support import xtts_checkpoint
 from voicenode.engine import EngineError, ErrorCode, RequestError
 from voicenode_xtts import XttsEngine, XttsOptions
-from voicenode_xtts.text import LANGUAGES, MAX_CHARS, Tokenizer, primary, settle
+from voicenode_xtts.text import LANGUAGES, MAX_CHARS, Tokenizer, cut, primary, settle
 
 pytestmark = pytest.mark.neural
 
@@ -99,6 +99,23 @@ def test_a_text_with_too_many_tokens_is_refused_with_what_to_do(tokenizer: Token
     with pytest.raises(RequestError, match="full stop") as caught:
         tokenizer.encode("7 " * 120, "en")
     assert caught.value.code == ErrorCode.TEXT_TOO_LONG
+
+
+@pytest.mark.parametrize("language", ["en", "de", "zh", "hi"])
+def test_a_number_without_an_end_is_cut_into_pieces_that_lose_no_digit(
+    tokenizer: Tokenizer, language: str
+) -> None:
+    digits = "1234567890" * 25
+    assert not tokenizer.takes(digits, language)
+    pieces = list(cut(digits, lambda piece: tokenizer.takes(piece, language)))
+    assert all(tokenizer.encode(piece, language) for piece in pieces)
+    assert "".join(pieces).replace(" ", "") == digits
+
+
+def test_a_text_is_cut_between_words_and_as_little_as_may_be() -> None:
+    assert list(cut("one two three four", lambda piece: len(piece) < 12)) == ["one two", "three four"]
+    assert list(cut("one two", lambda piece: len(piece) < 12)) == ["one two"]
+    assert list(cut("abcdef", lambda piece: len(piece) < 4)) == ["abc", "def"]
 
 
 def test_a_language_that_the_model_lacks_is_refused() -> None:

@@ -24,6 +24,7 @@ class FakeNvml:
     init_error: int = 0
     count_error: int = 0
     open: int = 0
+    looks: int = 0
     free: Callable[[int], int] = lambda device: 100 - device
     """Bytes that are free on a device."""
     NVMLError: type[Exception] = FakeNvmlError
@@ -32,6 +33,7 @@ class FakeNvml:
         if self.init_error:
             raise FakeNvmlError(self.init_error)
         self.open += 1
+        self.looks += 1
 
     def nvmlShutdown(self) -> None:  # noqa: N802
         self.open -= 1

@@ -68,6 +68,20 @@ def test_after_the_rest_one_request_tries_for_all(breaker: Breaker, clock: Clock
     breaker.check()
 
 
+def test_a_trial_whose_listener_left_is_followed_by_another_and_counts_for_nothing(
+    breaker: Breaker, clock: Clock
+) -> None:
+    fail(breaker)
+    for _ in range(3):
+        clock.now += REST
+        breaker.check()
+    clock.now += REST
+    breaker.check()
+    breaker.note_success()
+    fail(breaker, FAILURES - 1)
+    breaker.check()
+
+
 def test_a_trial_that_fails_opens_it_again(breaker: Breaker, clock: Clock) -> None:
     fail(breaker)
     clock.now += REST

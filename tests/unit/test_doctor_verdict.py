@@ -47,7 +47,10 @@ def test_an_engine_that_can_speak_is_told_with_its_device() -> None:
 def test_an_engine_that_nobody_asked_for_may_be_missing() -> None:
     report = replace(WELL, versions={**VERSIONS, "coqui-tts": None}, problem="no", gpus=None)
     assert of_engine(PATIENT, report) == Row(
-        "engine xtts", State.ABSENT, "not installed (no coqui-tts)", "`pip install 'voicenode[xtts]'` adds it"
+        "engine xtts",
+        State.ABSENT,
+        "not installed (no coqui-tts)",
+        "`/usr/bin/python3 -m pip install 'voicenode[xtts]'` adds it",
     )
 
 

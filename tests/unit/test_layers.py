@@ -27,8 +27,8 @@ def layer(parts: str, *, siblings: bool = True) -> Layer:
 
 LAYERS = [
     layer(
-        "cli app node parts control lan inline logs signals systemd watchdog doctor models service settings "
-        "speech_to_text"
+        "cli app node parts availability control lan inline logs signals systemd watchdog doctor models "
+        "service settings speech_to_text"
     ),
     layer("transports.wyoming transports.http transports.mdns transports.mqtt", siblings=False),
     layer("jobs cloning health runtime"),

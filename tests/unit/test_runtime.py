@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from voicenode.errors import ErrorCode, RequestError, StoreError
-from voicenode.runtime import Adjustable, RuntimeSettings
+from voicenode.runtime import Adjustable, RuntimeSettings, changes
 from voicenode.stores.file import FileStore
 
 
@@ -80,6 +80,18 @@ async def test_what_was_kept_and_no_longer_fits_is_left_out(store: FileStore, di
     runtime = settings(store, dials)
     await runtime.load()
     assert runtime.current() == {"left": 5, "right": 3}
+
+
+async def test_what_no_longer_fits_is_told_once(
+    store: FileStore, dials: dict[str, Dial], caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.put("settings", "runtime", {"left": 99, "right": 3})
+    for _ in range(2):
+        await settings(store, dials).load()
+    assert [record.getMessage() for record in caplog.records] == [
+        "a setting that was changed no longer holds, and is forgotten: a dial goes from 0 to 10, not to 99"
+    ]
+    assert await changes(store) == {"right": 3}
 
 
 async def test_a_refused_change_is_told_though_what_held_before_is_gone(

@@ -35,6 +35,11 @@ async def test_one_program_named_as_the_node_holds_the_voices() -> None:
     assert deutsch.speakers is None
 
 
+async def test_it_says_what_the_stock_library_would_say() -> None:
+    stream = description(FakeProcessor())()
+    assert json.loads(stream.partition(b"\n")[2]) == info(stream).event().data
+
+
 async def test_voices_that_are_not_advertised_are_left_out() -> None:
     (program,) = info(description(FakeProcessor())()).tts
     assert "tone-hidden" in {voice.name for voice in VOICES}

@@ -22,9 +22,17 @@ ConfigOption = Annotated[
     ),
 ]
 
+DataDirOption = Annotated[
+    Path | None, typer.Option("--data-dir", metavar="DIR", help="Where the node keeps its data.")
+]
 
-def load_settings(config: Path | None, **overrides: Any) -> LoadedSettings:  # noqa: ANN401 (any setting)
-    """The settings from all sources, `overrides` the strongest: `wyoming__uri` stands for `wyoming.uri`.
+
+def load_settings(
+    config: Path | None,
+    data_dir: Path | None = None,
+    **overrides: Any,  # noqa: ANN401 (any setting)
+) -> LoadedSettings:
+    """The settings from all sources, those given here the strongest: `wyoming__uri` stands for `wyoming.uri`.
 
     Raises:
         SetupError: they are wrong.
@@ -32,4 +40,5 @@ def load_settings(config: Path | None, **overrides: Any) -> LoadedSettings:  # n
     from voicenode.settings.loading import load  # noqa: PLC0415 (most commands do without)
 
     given = {name.replace("__", "."): value for name, value in overrides.items()}
+    given["data_dir"] = None if data_dir is None else str(data_dir.absolute())
     return load(config, given, os.environ)

@@ -151,8 +151,7 @@ for _command, (_name, _lines) in _EXAMPLES.items():
 
 
 def _data_dir(config: Path | None, given: Path | None) -> Path:
-    loaded = load_settings(config, data_dir=None if given is None else str(given.absolute()))
-    return loaded.settings.data_dir
+    return load_settings(config, given).settings.data_dir
 
 
 def _document(local: LocalModel, data_dir: Path) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicenode.cli.config import ConfigOption, load_settings
+from voicenode.cli.config import ConfigOption, DataDirOption, load_settings
 from voicenode.cli.output import examples, note, waiting
 from voicenode.errors import ErrorCode, SetupError
 
@@ -30,6 +30,7 @@ def remove(
         str | None, typer.Argument(metavar="ID", help="The node's id; without it, this machine's node.")
     ] = None,
     config: ConfigOption = None,
+    data_dir: DataDirOption = None,
     *,
     force: Annotated[
         bool, typer.Option("--force", help="Even if the broker still takes the node for online.")
@@ -39,7 +40,7 @@ def remove(
 
     Stop the node first. It comes back when it is started again.
     """
-    settings = load_settings(config).settings
+    settings = load_settings(config, data_dir).settings
     if settings.mqtt.host is None:
         raise SetupError(ErrorCode.BAD_SETTINGS, "mqtt.host is not set, so there is no broker to clean up")
     node_id = node or _own_id(settings)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import Annotated
 
 import typer
 
-from voicenode.cli.config import ConfigOption, load_settings
+from voicenode.cli.config import ConfigOption, DataDirOption, load_settings
 
 
 def serve(
@@ -20,9 +19,7 @@ def serve(
             "Without it, port 10200 of every address.",
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where the node keeps its data.")
-    ] = None,
+    data_dir: DataDirOption = None,
     *,
     no_mdns: Annotated[bool, typer.Option("--no-mdns", help="Do not announce the node on the LAN.")] = False,
     advertise_host: Annotated[
@@ -40,8 +37,8 @@ def serve(
     """
     loaded = load_settings(
         config,
+        data_dir,
         wyoming__uri=uri or None,
-        data_dir=None if data_dir is None else str(data_dir.absolute()),
         mdns__enabled=False if no_mdns else None,
         mdns__advertise_host=advertise_host or None,
         log__level="debug" if debug else None,

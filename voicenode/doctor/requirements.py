@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import dataclass
 from importlib import metadata
 from operator import eq, ge, lt
@@ -16,6 +17,8 @@ _REQUIREMENT = re.compile(
 )
 _COMPARE = {">=": ge, "<": lt, "==": eq}
 """The comparisons that pyproject.toml makes."""
+_SECONDS = 20.0
+"""Within which another interpreter must have started."""
 _PAIR = ("torch", "torchaudio")
 
 
@@ -57,6 +60,21 @@ def not_installed(extra: str) -> str | None:
     if not missing:
         return None
     return f"it is not installed (no {', '.join(missing)}); run `pip install 'voicenode[{extra}]'`"
+
+
+def not_installed_for(python: str, extra: str) -> str | None:
+    """The same of another interpreter, which is asked; that takes a tenth of a second."""
+    install = f"run `{python} -m pip install 'voicenode[{extra}]'`"
+    command = [python, "-c", f"from {__name__} import not_installed as ask; print(ask({extra!r}) or '')"]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{python} is no interpreter that answers ({error}); correct engines.{extra}.python"
+    if done.returncode:
+        last = done.stderr.strip().rpartition("\n")[2]
+        return f"{python} does not know voicenode ({last}); {install}"
+    said = done.stdout.strip()
+    return said and f"{said.rpartition('; ')[0]}; {install}"
 
 
 def why_no_pair(versions: Mapping[str, str | None]) -> str | None:

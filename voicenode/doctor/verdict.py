@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,11 @@ class Patient:
         return f"engine {self.name}"
 
     @property
+    def pip(self) -> str:
+        """The command that installs packages for it."""
+        return "pip" if self.python == sys.executable else f"{self.python} -m pip"
+
+    @property
     def device(self) -> str:
         """Where the settings want it: auto, cpu, cuda or cuda:N."""
         return str(self.options.get("device", "cpu"))
@@ -67,7 +73,8 @@ def judge(patient: Patient, report: Report, gpus: gpu.Gpus | None, *, is_running
 
 
 def _not_installed(patient: Patient, missing: Sequence[str]) -> Row:
-    found, install = f"not installed (no {', '.join(missing)})", f"`pip install 'voicenode[{patient.name}]'`"
+    found = f"not installed (no {', '.join(missing)})"
+    install = f"`{patient.pip} install 'voicenode[{patient.name}]'`"
     if patient.demanded:
         return wrong(patient.check, found, f"run {install}, or set engines.{patient.name}.enabled: false")
     return absent(patient.check, found, f"{install} adds it")

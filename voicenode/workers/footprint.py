@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from voicenode import gpu
@@ -10,6 +11,8 @@ from voicenode.usage import resident_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+_log = logging.getLogger(__name__)
 
 _PERIOD = 5.0
 """Seconds between two looks."""
@@ -27,6 +30,7 @@ class Footprint:
         self._resident: Mapping[int, int] = {}
         self._vram: Mapping[int, int] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self._told = False
 
     def resident(self, pid: int | None) -> int | None:
         """Bytes of the machine's memory, those that are shared included; None for what was not seen yet."""
@@ -51,7 +55,18 @@ class Footprint:
             self._resident = await asyncio.to_thread(_resident, pids)
             if any(pids.values()):
                 self._vram = await asyncio.to_thread(gpu.vram_by_process)
+                self._tell(pids)
             await asyncio.sleep(_PERIOD)
+
+    def _tell(self, pids: Mapping[int, bool]) -> None:
+        """Say once that the driver knows processes, and none of these."""
+        on_device = {pid for pid, may_be in pids.items() if may_be}
+        if self._vram and not on_device & self._vram.keys() and not self._told:
+            self._told = True
+            _log.info(
+                "NVIDIA's driver does not know this node's processes by their ids, as in a container that "
+                "has ids of its own: what engines take of the GPU is not told"
+            )
 
 
 def _resident(pids: Iterable[int]) -> Mapping[int, int]:

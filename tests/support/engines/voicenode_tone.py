@@ -38,6 +38,8 @@ class ToneOptions:
     load_seconds: float = 0.0
     load_error: str = ""
     """Fail to load with this sentence; `die`: end the process; `crash`: raise what is no EngineError."""
+    needs: str = ""
+    """A file without which it cannot be offered."""
     rate: int = RATE
     fail_at: str = ""
     """A word at which this engine fails, and others do not."""
@@ -68,6 +70,8 @@ class ToneEngine(TTSEngine[ToneOptions]):
     options_type = ToneOptions
 
     def voices(self) -> Sequence[EngineVoice]:
+        if self.options.needs and not Path(self.options.needs).exists():
+            raise EngineError(ErrorCode.ENGINE_UNAVAILABLE, f"there is no {self.options.needs}; make it")
         return [
             EngineVoice("plain", "Plain tone", ("en-US", "en"), speakers=("soft", "loud")),
             EngineVoice("deutsch", "Deutscher Ton", ("de",)),
