@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from voicenode_xtts.arriving import fetch
-from voicenode_xtts.cache import Cache, Prompt, Step
+from voicenode_xtts.cache import Cache, Prompt
 from voicenode_xtts.graphs import Steps
 from voicenode_xtts.options import STREAMS, XttsParameters
 from voicenode_xtts.sampling import Choice, Sampler
@@ -176,7 +176,7 @@ class Decoder:
 
     def _step(self, count: int) -> Tensor:
         embedded = self._gpt.embed_audio(self._tokens[:count], self._places[:count])
-        latents: Tensor = self._gpt(embedded[:, None], Step(self._cache, self._lengths[:count]))
+        latents: Tensor = self._gpt.step(embedded, self._cache, self._lengths[:count])
         self._lengths[:count] += self._spoken[:count]
         self._pick(latents, 0)
         return latents
