@@ -36,12 +36,13 @@ class Arriving(Arrived):
         # Only to pinned memory is a copy made while this processor goes on.
         super().__init__(torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True))
         self._tensor.copy_(tensor, non_blocking=True)
-        self._end = torch.cuda.Event(blocking=True)  # asleep, for a wait that turns takes a whole processor
+        # Who waits for it sleeps: to wait in a loop would take a whole processor.
+        self._end = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         self._end.record()
 
     @property
     def here(self) -> bool:
-        return self._end.query()
+        return bool(self._end.query())  # type: ignore[no-untyped-call]
 
     def take(self) -> Tensor:
         self._end.synchronize()
@@ -72,7 +73,7 @@ class SideStream(Beside):
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def using(self, *given: Tensor) -> Iterator[None]:

@@ -64,7 +64,7 @@ class Graphs(Steps):
         self._device = device
         self._stream, self._pool = self._places()
         self._generation = -1
-        self._recorded: dict[int, tuple[Step, Tensor]] = {}
+        self._recorded: dict[int, tuple[Callable[[], object], Tensor]] = {}
         self._works = True
 
     def rows(self, count: int) -> int:
@@ -108,7 +108,8 @@ class Graphs(Steps):
 
     def _places(self) -> tuple[Any, Any]:
         """The stream in which graphs are recorded, and the memory that they share."""
-        return torch.cuda.Stream(self._device), torch.cuda.graph_pool_handle()
+        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        return stream, torch.cuda.graph_pool_handle()
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -121,7 +122,7 @@ class Graphs(Steps):
         finally:
             usual.wait_stream(own)
 
-    def _record(self, step: Step) -> tuple[Step, Tensor]:
+    def _record(self, step: Step) -> tuple[Callable[[], object], Tensor]:
         graph = torch.cuda.CUDAGraph()
         # All share one memory: their results are copied before another one runs.
         with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
@@ -133,3 +134,5 @@ class Graphs(Steps):
         if self._recorded:
             torch.cuda.synchronize(self._device)
             self._recorded.clear()
+            # PyTorch takes no memory again whose graphs are all gone.
+            self._pool = torch.cuda.graph_pool_handle()
