@@ -80,7 +80,8 @@ def load(folder: ModelFolder, options: XttsOptions) -> Model:
     made = _Made(folder, weights, device, Sizes.of(arguments, tokenizer))
     gpt, dtype = made.exact_gpt() if options.precision == "exact" else made.fast_gpt()
     rate, scales = arguments["output_sample_rate"], _scales(arguments)
-    return Model(gpt, Decoder(gpt, dtype), made.vocoder(arguments), tokenizer, config, weights, rate, scales)
+    vocoder = made.vocoder(arguments, dtype)
+    return Model(gpt, Decoder(gpt, dtype), vocoder, tokenizer, config, weights, rate, scales)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +110,13 @@ class _Made:
         fill(gpt, int8(self.folder, self.weights), "gpt.", self._source, lambda weight: weight)
         return gpt, wide
 
-    def vocoder(self, arguments: Mapping[str, Any]) -> Vocoder:
+    def vocoder(self, arguments: Mapping[str, Any], dtype: torch.dtype) -> Vocoder:
+        """Its blocks compute in `dtype` on a processor, and in float32 elsewhere."""
         with torch.device("meta"), Unfilled():
             parts = HifiGan(arguments["decoder_input_dim"], arguments["d_vector_dim"])
         prefix = "hifigan_decoder.waveform_decoder."
         fill(parts, self.weights, prefix, self._source, lambda weight: weight.to(self.device, torch.float32))
-        return Vocoder(parts)
+        return Vocoder(parts, dtype if self.device.type == "cpu" else torch.float32)
 
     def _gpt(self, dtype: torch.dtype) -> GPT:
         with torch.device("meta"), Unfilled():

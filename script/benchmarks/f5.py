@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -13,42 +11,46 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from script.benchmarks.f5_sides import MODEL, STEPS, Report
-from script.benchmarks.report import Row
+from script.benchmarks import checkpoints
+from script.benchmarks.children import last_line
+from script.benchmarks.f5_sides import MODEL, STEPS, TEXT, Report
+from script.benchmarks.progress import tell
+from script.benchmarks.report import Result, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from script.benchmarks.f5_sides import Samples
 
-ROUNDS = 3
-"""How often the sides take turns, so that a machine that drifts is fair to both."""
+_NOTE = (
+    "Each side, in a process of its own, speaks {text!r} in {steps} steps after a reference of 3 s, with the"
+    " same random weights in fp32. The first speech of a process counts, for mapped weights are read from"
+    " their file when they are first used. Figures are medians of {rounds} rounds."
+)
 
 
-async def measure() -> Sequence[Row]:
-    """Every figure, each side in a process of its own."""
-    return await asyncio.to_thread(_measure)
-
-
-def _measure() -> Sequence[Row]:
+async def measure(rounds: int, *, small: bool) -> Result:
+    """Every figure; the sides take turns, so that a machine that drifts is fair to both."""
     with TemporaryDirectory(prefix="voicenode-bench-") as name:
         folder = Path(name)
-        _child("-c", _MAKE.format(folder=name))
-        weights = sum(path.stat().st_size for path in folder.glob("*/*") if path.suffix in _WEIGHTS)
-        _side("other", folder)  # also converts the vocoder, once
-        ours, upstream = [], []
-        for _ in range(ROUNDS):
-            ours.append(_side("ours", folder))
-            upstream.append(_side("upstream", folder))
-        return _rows(ours, upstream, weights, folder)
+        await checkpoints.f5(folder, MODEL, small=small)
+        weights = await asyncio.to_thread(_weights, folder)
+        tell("another text, which also converts the vocoder")
+        await asyncio.to_thread(_side, "other", folder, small=small)
+        sides: dict[str, list[Report]] = {"ours": [], "upstream": []}
+        for number in range(rounds):
+            for side, reports in sides.items():
+                tell(f"round {number + 1} of {rounds}: {side}")
+                reports.append(await asyncio.to_thread(_side, side, folder, small=small))
+                tell(f"    loaded in {reports[-1].load:.2f} s, spoke in {reports[-1].speech:.2f} s")
+        rows = _rows(sides["ours"], sides["upstream"], weights, folder)
+    return Result(rows, _NOTE.format(text=TEXT, steps=STEPS, rounds=rounds))
 
 
-_WEIGHTS = {".safetensors", ".bin"}
-_MAKE = f"""
-from pathlib import Path
-from tests.support.f5_checkpoints import FULL, make
-make(Path({{folder!r}}), {MODEL!r}, FULL)
-"""
+def _weights(folder: Path) -> int:
+    """Bytes of the published files that hold weights."""
+    files = folder.glob("*/*")
+    return sum(path.stat().st_size for path in files if path.suffix in {".safetensors", ".bin"})
 
 
 def _rows(ours: Sequence[Report], upstream: Sequence[Report], weights: int, folder: Path) -> list[Row]:
@@ -95,11 +97,6 @@ def _difference(ours: Samples, theirs: Samples) -> float:
     return float(np.abs(ours[:length] - theirs[:length]).max() / np.abs(theirs).max())
 
 
-def _side(name: str, folder: Path) -> Report:
-    return Report(**json.loads(_child("-m", "script.benchmarks.f5_sides", name, str(folder))))
-
-
-def _child(*arguments: str) -> str:
-    """The last line that a Python process of its own prints."""
-    done = subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, text=True)
-    return done.stdout.splitlines()[-1] if done.stdout else ""
+def _side(name: str, folder: Path, *, small: bool) -> Report:
+    size = checkpoints.size_name(small=small)
+    return Report(**json.loads(last_line("-m", "script.benchmarks.f5_sides", name, str(folder), size)))

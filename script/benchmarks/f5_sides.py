@@ -1,4 +1,4 @@
-"""One side of the F5 benchmark, in a process of its own: `python -m ...f5_sides SIDE FOLDER`.
+"""One side of the F5 benchmark, in a process of its own: `python -m ...f5_sides SIDE FOLDER SIZE`.
 
 It loads the model of FOLDER, speaks one text after a reference of three seconds, leaves the samples in
 FOLDER/SIDE.npy, and prints what that took as JSON.
@@ -71,7 +71,7 @@ def reference() -> Samples:
     return np.random.default_rng(0).normal(0, 0.15, 3 * _RATE).astype(np.float32)
 
 
-def ours(folder: Path, text: str = TEXT, name: str = "ours") -> Report:
+def ours(folder: Path, _size: str, text: str = TEXT, name: str = "ours") -> Report:
     """Voicenode's engine, without its guards: upstream has none."""
     from voicenode_f5 import F5Engine, F5Options, F5Parameters  # noqa: PLC0415  (no part of the other side)
     from voicenode_f5.engine import _model_type  # noqa: PLC0415
@@ -100,17 +100,17 @@ def ours(folder: Path, text: str = TEXT, name: str = "ours") -> Report:
     return report
 
 
-def upstream(folder: Path) -> Report:
+def upstream(folder: Path, size: str) -> Report:
     """F5-TTS's own `load_model`, `load_vocoder` and `infer_batch_process`."""
     from f5_tts.infer.utils_infer import (  # type: ignore[import-untyped]  # noqa: PLC0415
         infer_batch_process,
     )
 
-    from tests.support import f5_upstream  # noqa: PLC0415
-    from tests.support.f5_checkpoints import FULL  # noqa: PLC0415
+    from tests.support import f5_checkpoints, f5_upstream  # noqa: PLC0415
 
+    sizes = {"SMALL": f5_checkpoints.SMALL, "FULL": f5_checkpoints.FULL}[size]
     with Load() as load:
-        model, vocoder = f5_upstream.load(str(folder), MODEL, FULL)
+        model, vocoder = f5_upstream.load(str(folder), MODEL, sizes)
     report = Report(load=load.seconds, load_memory=load.peak)
 
     sound = torch.from_numpy(reference())[None]
@@ -156,11 +156,11 @@ def _memory(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
 
 
-SIDES: dict[str, Callable[[Path], Report]] = {
+SIDES: dict[str, Callable[[Path, str], Report]] = {
     "ours": ours,
     "other": partial(ours, text=OTHER_TEXT, name="other"),
     "upstream": upstream,
 }
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(SIDES[sys.argv[1]](Path(sys.argv[2])))))
+    print(json.dumps(asdict(SIDES[sys.argv[1]](Path(sys.argv[2]), sys.argv[3]))))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from voicenode.framing import MAX_HEADER, Frame, encode, read_frame
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from script.benchmarks.servers import Server
 
 _MAX_PAYLOAD = 2**24
@@ -23,24 +25,26 @@ class Heard:
     done: float
     speech: float
     """Seconds of sound."""
+    chunks: Sequence[tuple[float, float]]
+    """When each came, and how many seconds it lasts."""
 
 
-async def listen(server: Server, text: str) -> Heard:
-    """Ask for a text on a connection of its own, and hear it to the end."""
+async def listen(server: Server, text: str, voice: str | None = None) -> Heard:
+    """Ask for a text on a connection of its own, in a voice or the node's own, and hear it to the end."""
     reader, writer = await connect(server)
+    asked = {"text": text} | ({"voice": {"name": voice}} if voice else {})
     begun = time.perf_counter()
-    writer.write(encode(Frame("synthesize", {"text": text})))
-    first, size, rate = 0.0, 0, 1
+    writer.write(encode(Frame("synthesize", asked)))
+    chunks = []
     while (frame := await read_frame(reader, _MAX_PAYLOAD)) and frame.type != "audio-stop":
         if frame.type == "error":
             raise RuntimeError(frame.data["text"])
         if frame.type == "audio-chunk":
-            first = first or time.perf_counter() - begun
-            size += len(frame.payload)
-            rate = frame.data["rate"]
+            seconds = len(frame.payload) / (2 * frame.data["rate"])
+            chunks.append((time.perf_counter() - begun, seconds))
     done = time.perf_counter() - begun
     writer.close()
-    return Heard(first, done, size / (2 * rate))
+    return Heard(chunks[0][0], done, sum(seconds for _, seconds in chunks), chunks)
 
 
 async def hang_up(server: Server, text: str) -> None:

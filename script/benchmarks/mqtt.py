@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from script.benchmarks import servers
 from script.benchmarks.listening import describe, listen
 from script.benchmarks.mqtt_client import connect
-from script.benchmarks.report import Row
+from script.benchmarks.report import Result, Row
 from tests.support.mosquitto import Mosquitto
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
     from concurrent.futures import Executor
 
     from script.benchmarks.mqtt_client import Client
@@ -36,7 +36,7 @@ PATIENCE = 300.0
 """Seconds for all jobs to be spoken."""
 
 
-async def measure() -> Sequence[Row]:
+async def measure() -> Result:
     """Every figure; each client is a process of its own."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -50,11 +50,13 @@ async def measure() -> Sequence[Row]:
         }
         async with servers.node(environment, "--no-mdns") as node:
             base = await _base(broker.port)
-            return [
-                Row(name="memory at rest", ours=node.rss, unit="MiB", goal="ours <= 80"),
-                await _first_audio(clients, node, broker.port, base),
-                *await _many_jobs(clients, node, broker.port, base),
-            ]
+            return Result(
+                [
+                    Row(name="memory at rest", ours=node.rss, unit="MiB", goal="ours <= 80"),
+                    await _first_audio(clients, node, broker.port, base),
+                    *await _many_jobs(clients, node, broker.port, base),
+                ]
+            )
 
 
 async def _base(port: int) -> str:

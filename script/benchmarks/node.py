@@ -15,7 +15,7 @@ from espeakng_loader import get_library_path
 from script.benchmarks import servers
 from script.benchmarks.listening import Heard, hang_up, listen
 from script.benchmarks.raw_espeak import first_audio, open_library
-from script.benchmarks.report import Row
+from script.benchmarks.report import Result, Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ CROWDS = 5
 WARM, MANY = 200, 2000
 
 
-async def measure() -> Sequence[Row]:
+async def measure() -> Result:
     """Every figure; ours and the peer's are taken in turn, so that a machine that drifts is fair to both."""
     async with AsyncExitStack() as stack:
         node = await stack.enter_async_context(servers.node())
@@ -54,7 +54,7 @@ async def measure() -> Sequence[Row]:
             await _hang_up(node, stock),
             *await _crowd(node, stock),
         ]
-    return [*rows, await _growth()]
+    return Result([*rows, await _growth()])
 
 
 async def _one_client(node: Server, stock: Server) -> list[Row]:

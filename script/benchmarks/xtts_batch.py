@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from script.benchmarks.xtts_sides import TEXT
+from script.benchmarks.xtts_report import TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

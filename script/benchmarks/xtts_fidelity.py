@@ -1,4 +1,7 @@
-"""How near our sound is to upstream's on the same weights, as JSON: `python -m ...xtts_fidelity FOLDER`."""
+"""How near our sound is to upstream's on the same weights, as a process that prints JSON.
+
+`python -m ...xtts_fidelity FOLDER SIZES STEPS` first writes a checkpoint of these sizes to the folder.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ import torch
 import torchaudio
 from transformers import MaxLengthCriteria, StoppingCriteriaList
 
-from script.benchmarks.xtts_fidelity_report import Fidelity
-from script.benchmarks.xtts_sides import TEXT
-from tests.support.xtts_checkpoint import upstream
+from script.benchmarks.xtts_fidelity_report import GREEDY_TOKENS, Fidelity
+from script.benchmarks.xtts_report import TEXT
+from tests.support.xtts_checkpoint import FULL, SMALL, upstream, write
 from voicenode.engine import Segment
 from voicenode_xtts import XttsOptions, XttsParameters
 from voicenode_xtts.cache import Cache, Prompt, Step
@@ -29,23 +32,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 OTHER_TEXT = "You have a visitor, it seems, and the parcel that you have been waiting for is here."
-STEPS = 200
-GREEDY_TOKENS = 60
 _SIZES = (10, 5, 7, 13, 30, 64)
 """Pieces that grow, as a listener gets them."""
 
 
 @torch.inference_mode()
-def compare(folder: Path) -> Fidelity:
-    """Every comparison."""
+def compare(folder: Path, steps: int) -> Fidelity:
+    """Every comparison, over so many tokens."""
+    reference = upstream(folder)  # which rewrites model.pth, so it comes before ours converts it
     exact = load(ModelFolder(folder), XttsOptions(device="cpu", precision="exact"))
     fast = load(ModelFolder(folder), XttsOptions(device="cpu", precision="fast"))
     style, voice = Speakers(exact, ModelFolder(folder), None).latents(Segment("", "claribel-dervla", "en"))
-    reference = upstream(folder)
     theirs = _upstream_tokens(reference, exact, style)
     greedy, _ = _generated(exact, style, TEXT, GREEDY_TOKENS, XttsParameters(top_k=1))
-    tokens, latents = _generated(exact, style, TEXT, STEPS)
-    _, other = _generated(exact, style, OTHER_TEXT, STEPS)
+    tokens, latents = _generated(exact, style, TEXT, steps)
+    _, other = _generated(exact, style, OTHER_TEXT, steps)
     whole = reference.hifigan_decoder(latents[None], g=voice[None]).squeeze()
     forced, rounded = (_forced(model, style, tokens) for model in (exact, fast))
     logits, rounded_logits = exact.gpt.mel_head(forced), fast.gpt.mel_head(rounded)
@@ -121,4 +122,5 @@ def _mel_difference(ours: Tensor, theirs: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(compare(Path(sys.argv[1])))))
+    target = write(Path(sys.argv[1]), {"SMALL": SMALL, "FULL": FULL}[sys.argv[2]])
+    print(json.dumps(asdict(compare(target, int(sys.argv[3])))))

@@ -1,7 +1,7 @@
-"""One side of the XTTS benchmark, in a process of its own: `python -m ...xtts_sides SIDE FOLDER BEGUN`.
+"""One side of the XTTS benchmark, as a process: `python -m ...xtts_sides SIDE FOLDER TOKENS BEGUN`.
 
-It loads the model of FOLDER, speaks one text of a fixed length, and prints what that took as JSON. BEGUN is
-the time at which the process was asked for.
+It loads the model of FOLDER, speaks one text as so many audio tokens, and prints what that took as JSON.
+BEGUN is the time at which the process was asked for.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -17,16 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+from script.benchmarks.xtts_report import TEXT, Report
 
-TEXT = (
-    "The light in the kitchen is on, the window in the bedroom is open, and it is going to rain before noon. "
-    "Somebody has left the door of the garage ajar, too, so please have a look at it when you come home, "
-    "and remember to bring the umbrella along now."
-)
-TOKENS = len(TEXT) * 15 // 10
-"""Random weights never end a sentence: both sides make as many as natural speech would take."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
 VOICE = "Claribel Dervla"
 STARTS = 5
 """How often the text is begun again, and left after its first sound."""
@@ -34,37 +29,6 @@ _SETTINGS = {"temperature": 0.75, "top_k": 50, "top_p": 0.85, "repetition_penalt
 _READ = 1 << 29
 """Bytes that are read to learn how quick memory is: more than any processor keeps near itself."""
 _READS = 8
-
-
-@dataclass
-class Report:
-    """What one side took; seconds and bytes."""
-
-    wake: float = 0
-    """From no process at all to the first sound."""
-    load: float = 0
-    load_memory: int = 0
-    """The peak above the process with its libraries imported."""
-    speech_memory: int = 0
-    """The same after everything has been spoken, when every weight has been used."""
-    libraries: int = 0
-    """Of the process with its libraries imported."""
-    chunks: list[float] = field(default_factory=list)
-    """Seconds until each chunk, from the start."""
-    samples: list[int] = field(default_factory=list)
-    """Samples of each chunk."""
-    firsts: list[float] = field(default_factory=list)
-    """Seconds until the first chunk each time that the text was begun."""
-    prompt: float = 0
-    steps: list[float] = field(default_factory=list)
-    """Seconds of each token after the first."""
-    vocoder: float = 0
-    processor: float = 0
-    """Time of all processors together while the text was spoken."""
-    bandwidth: float = 0
-    """Bytes that this machine reads in a second, measured before and after the text."""
-    prompt_length: int = 0
-    """Positions in the cache before the first audio token."""
 
 
 class Stopwatch:
@@ -102,7 +66,7 @@ class Stopwatch:
         return watched
 
 
-def ours(folder: Path, begun: float, precision: str) -> Report:
+def ours(folder: Path, tokens: int, begun: float, precision: str) -> Report:
     """Voicenode's engine, without what it does after the model: that upstream does not do."""
     from voicenode.engine import Segment  # noqa: PLC0415  (not a part of the other side's memory)
     from voicenode_xtts import XttsEngine, XttsOptions, XttsParameters  # noqa: PLC0415
@@ -122,15 +86,16 @@ def ours(folder: Path, begun: float, precision: str) -> Report:
     watch = Stopwatch(report)
     model.decoder.generate = watch.tokens(model.decoder.generate)  # type: ignore[method-assign, assignment]
     VocoderStream.feed = watch.vocoder(VocoderStream.feed)  # type: ignore[method-assign]
-    report.prompt_length = len(task.style) + len(model.tokenizer.encode(TEXT, "en")) + 3
+    positions = len(task.style) + len(model.tokenizer.encode(TEXT, "en")) + tokens / 2
+    report.read = step_bytes(model.config["model_args"], positions, 1 if precision == "fast" else 4)
 
     def speak() -> Iterator[int]:
-        return map(len, Take(model, task, TEXT, 0, TOKENS, endless=True).samples(Event()))
+        return map(len, Take(model, task, TEXT, 0, tokens, endless=True).samples(Event()))
 
     return _measured(report, speak, begun)
 
 
-def upstream(folder: Path, begun: float) -> Report:
+def upstream(folder: Path, tokens: int, begun: float) -> Report:
     """Coqui's own `load_checkpoint` and `inference_stream`."""
     from transformers import StoppingCriteria, StoppingCriteriaList  # noqa: PLC0415
     from TTS.tts.configs.xtts_config import XttsConfig  # noqa: PLC0415
@@ -141,7 +106,7 @@ def upstream(folder: Path, begun: float) -> Report:
 
         def __call__(self, input_ids: torch.Tensor, _scores: object, **_more: object) -> torch.Tensor:
             self.made += 1
-            return torch.full((len(input_ids),), self.made >= TOKENS)
+            return torch.full((len(input_ids),), self.made >= tokens)
 
     report = Report()
     config: Any = XttsConfig()
@@ -150,6 +115,8 @@ def upstream(folder: Path, begun: float) -> Report:
         model: Any = Xtts(config)
         model.load_checkpoint(config, checkpoint_dir=folder)
     voice = model.speaker_manager.speakers[VOICE]
+    positions = voice["gpt_cond_latent"].shape[1] + len(model.tokenizer.encode(TEXT, "en")) + tokens / 2
+    report.read = step_bytes(config.model_args, positions, 4)
     watch = Stopwatch(report)
     model.gpt.get_generator = watch.tokens(model.gpt.get_generator)
     model.hifigan_decoder.forward = watch.vocoder(model.hifigan_decoder.forward)
@@ -164,6 +131,20 @@ def upstream(folder: Path, begun: float) -> Report:
         return map(len, chunks)
 
     return _measured(report, speak, begun)
+
+
+def step_bytes(sizes: Mapping[str, int], positions: float, weight: int) -> float:
+    """Bytes that a step reads when there are so many positions in its cache.
+
+    Args:
+        sizes: the `model_args` of config.json.
+        positions: in the cache.
+        weight: bytes of a weight of the blocks; a key or a value takes two where that is one.
+    """
+    layers, width = sizes["gpt_layers"], sizes["gpt_n_model_channels"]
+    blocks = layers * 12 * width**2 * weight
+    cache = 2 * layers * width * positions * max(weight, 2)
+    return blocks + sizes["gpt_num_audio_tokens"] * width * 4 + cache
 
 
 class _Load:
@@ -222,11 +203,12 @@ def _memory(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024
 
 
-SIDES: dict[str, Callable[[Path, float], Report]] = {
+SIDES: dict[str, Callable[[Path, int, float], Report]] = {
     "fast": partial(ours, precision="fast"),
     "exact": partial(ours, precision="exact"),
     "upstream": upstream,
 }
 
 if __name__ == "__main__":
-    print(json.dumps(asdict(SIDES[sys.argv[1]](Path(sys.argv[2]), float(sys.argv[3])))))
+    side, folder, tokens, begun = sys.argv[1:]
+    print(json.dumps(asdict(SIDES[side](Path(folder), int(tokens), float(begun)))))

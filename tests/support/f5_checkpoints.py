@@ -50,7 +50,7 @@ class Size:
     vocos_layers: int = 2
 
 
-FULL = Size(1024, 22, 512, 4, 512, 1536, 8)
+SMALL, FULL = Size(), Size(1024, 22, 512, 4, 512, 1536, 8)
 FULL_E2 = Size(1024, 24, 100, 0, 512, 1536, 8)
 
 
