@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from voicenode_xtts.cache import Cache, Prompt, Step
+from voicenode_xtts.cache import Cache, Prompt
 from voicenode_xtts.options import STREAMS
 from voicenode_xtts.sampling import Sampler
 
@@ -136,7 +136,7 @@ class Decoder:
     def _step(self, count: int) -> Tensor:
         self._cache.reserve(count, max(text.length for text in self._texts) + 1)
         embedded = self._gpt.embed_audio(self._tokens[:count], self._places[:count])
-        latents: Tensor = self._gpt(embedded[:, None], Step(self._cache, self._lengths[:count]))
+        latents: Tensor = self._gpt.step(embedded, self._cache, self._lengths[:count])
         self._lengths[:count] += 1
         self._pick(latents, 0)
         return latents

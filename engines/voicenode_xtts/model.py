@@ -16,7 +16,6 @@ from voicenode_xtts.decoding import Decoder
 from voicenode_xtts.files import MODEL, unavailable, unfit
 from voicenode_xtts.gpt import GPT, Sizes
 from voicenode_xtts.int8 import int8
-from voicenode_xtts.projection import Int8Projection
 from voicenode_xtts.text import Tokenizer
 from voicenode_xtts.vocoder import HifiGan, Vocoder, VocoderStream
 
@@ -102,11 +101,11 @@ class _Made:
         """As this device is quickest; and what its keys and values are kept in."""
         if self.device.type != "cpu":
             return self._gpt(torch.float16), torch.float16
-        if not processor.multiplies_int8():
-            return self.exact_gpt()
+        from voicenode_xtts.int8_gpt import Int8GPT  # noqa: PLC0415  (is compiled on import)
+
         wide = processor.wide()
         with torch.device("meta"), Unfilled():
-            gpt = GPT(self.sizes, lambda inputs, outputs: Int8Projection(inputs, outputs, wide))
+            gpt = Int8GPT(self.sizes, wide)
         fill(gpt, int8(self.folder, self.weights), "gpt.", self._source, lambda weight: weight)
         return gpt, wide
 
