@@ -11,6 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from voicenode_xtts import processor
+from voicenode_xtts.arriving import Beside
 from voicenode_xtts.conversion import convert
 from voicenode_xtts.decoding import Decoder
 from voicenode_xtts.files import MODEL, unavailable, unfit
@@ -38,6 +39,8 @@ class Model:
     gpt: GPT
     decoder: Decoder
     hifigan: Vocoder
+    beside: Beside
+    """Where the vocoder computes while the decoder does."""
     tokenizer: Tokenizer
     config: Mapping[str, Any]
     weights: Path
@@ -79,8 +82,10 @@ def load(folder: ModelFolder, options: XttsOptions) -> Model:
     made = _Made(folder, weights, device, Sizes.of(arguments, tokenizer))
     gpt, dtype = made.exact_gpt() if options.precision == "exact" else made.fast_gpt()
     rate, scales = arguments["output_sample_rate"], _scales(arguments)
-    vocoder = made.vocoder(arguments, dtype)
-    return Model(gpt, Decoder(gpt, dtype), vocoder, tokenizer, config, weights, rate, scales)
+    decoder, vocoder = Decoder(gpt, dtype), made.vocoder(arguments, dtype)
+    if device.type != "cpu":
+        decoder.rehearse()
+    return Model(gpt, decoder, vocoder, Beside.of(device), tokenizer, config, weights, rate, scales)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,7 @@ def _device(wanted: str) -> torch.device:
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
         torch.cuda.get_device_properties(device)
+        torch.cuda.set_device(device.index or 0)  # where streams and events are made
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise unavailable(
