@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -70,12 +71,12 @@ def ours(folder: Path, tokens: int, begun: float, precision: str) -> Report:
     """Voicenode's engine, without what it does after the model: that upstream does not do."""
     from voicenode.engine import Segment  # noqa: PLC0415  (not a part of the other side's memory)
     from voicenode_xtts import XttsEngine, XttsOptions, XttsParameters  # noqa: PLC0415
-    from voicenode_xtts.engine import _import_libraries  # noqa: PLC0415
     from voicenode_xtts.narrator import Take, Task  # noqa: PLC0415
     from voicenode_xtts.speakers import Speakers  # noqa: F401, PLC0415
     from voicenode_xtts.vocoder import VocoderStream  # noqa: PLC0415
 
-    _import_libraries()
+    for module in XttsEngine.imports:
+        import_module(module)
     engine = XttsEngine(XttsOptions(path=str(folder), device="cpu", precision=precision))  # type: ignore[arg-type]
     report = Report()
     with _Load(report):
