@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _ON_GPU = 8
 _FOR_TWO = 4
-"""Processor threads that speak two texts in real time; more do not speak three, for steps run on one of them."""
+"""Processor threads that speak two texts in real time; no number speaks three, for steps run on one."""
 _SILENCE = 0.1
 """Seconds that stand for a text in which there is nothing to say."""
 _TELLING = 0.5
