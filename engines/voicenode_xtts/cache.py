@@ -11,9 +11,6 @@ from torch import Tensor
 if TYPE_CHECKING:
     from voicenode_xtts.gpt import Sizes
 
-_STEP = 64
-"""Positions by which the capacity grows."""
-
 
 class Cache:
     """One slot for each text, layer by layer; keys lie with their features last, values with their positions.
@@ -22,7 +19,11 @@ class Cache:
     would be copied first; so the capacity is what is needed by now, and grows.
     """
 
-    def __init__(self, sizes: Sizes, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, sizes: Sizes, dtype: torch.dtype, device: torch.device, step: int = 64) -> None:
+        """`step` is the number of positions by which the capacity grows."""
+        self._step = step
+        self.generation = 0
+        """Another one whenever keys and values have moved."""
         self._heads, self._features = sizes.heads, sizes.width // sizes.heads
         self._like = torch.empty(0, dtype=dtype, device=device)
         self.keys, self.values = ([like] * sizes.layers for like in self._empty(0, 0))
@@ -36,7 +37,8 @@ class Cache:
         """Have room for so many texts of so many positions."""
         kept_slots, kept = len(self.keys[0]), self.capacity
         if slots > kept_slots or positions > kept:
-            slots, positions = max(slots, kept_slots), max(-(-positions // _STEP) * _STEP, kept)
+            self.generation += 1
+            slots, positions = max(slots, kept_slots), max(-(-positions // self._step) * self._step, kept)
             for layer, (old_keys, old_values) in enumerate(zip(self.keys, self.values, strict=True)):
                 # One layer after the other, so that memory holds but one of them twice.
                 keys, values = self._empty(slots, positions)
@@ -45,6 +47,7 @@ class Cache:
 
     def clear(self) -> None:
         """Give all memory back."""
+        self.generation += 1
         for kept, empty in zip((self.keys, self.values), self._empty(0, 0), strict=True):
             kept[:] = [empty] * len(kept)
 

@@ -32,10 +32,10 @@ class Convolution:
     packed: bool
 
     @classmethod
-    def of(cls, layer: Any) -> Self:  # noqa: ANN401  (a module's parts have no types)
-        """The same as a layer that pads equally on both sides."""
+    def of(cls, layer: Any, dtype: torch.dtype = torch.float32) -> Self:  # noqa: ANN401  (a module's parts have no types)
+        """The same as a layer that pads equally on both sides; takes and gives rows of `dtype`."""
         padding = layer.dilation[0] * (layer.kernel_size[0] - 1) // 2
-        return cls._laid_out(layer.weight, layer.bias, layer.dilation[0], padding)
+        return cls._laid_out(layer.weight.to(dtype), layer.bias, layer.dilation[0], padding)
 
     @classmethod
     def of_transposed(cls, layer: Any) -> Self:  # noqa: ANN401  (a module's parts have no types)
@@ -62,7 +62,7 @@ class Convolution:
         bias = None if bias is None else bias.clone()
         return cls(wide, bias, dilation, channels, outputs, dilation * (kernel - 1), padding, packed)
 
-    def __call__(self, rows: Tensor, bias: Tensor | None, slope: float | None) -> Tensor:
+    def __call__(self, rows: Tensor, bias: Tensor | None, slope: float | None = None) -> Tensor:
         """As many rows as the kernel fits; leaky where there is a slope."""
         count, channels = rows.shape
         image = rows.as_strided((1, channels, 1, count), (count * channels, 1, count * channels, channels))
@@ -84,15 +84,11 @@ class Piecewise:
     Args:
         convolution: what is computed.
         bias: what is added; None for the convolution's own.
-        slope: of the leaky ReLU that follows; None for none.
     """
 
-    def __init__(
-        self, convolution: Convolution, bias: Tensor | None = None, slope: float | None = None
-    ) -> None:
+    def __init__(self, convolution: Convolution, bias: Tensor | None = None) -> None:
         self._convolution = convolution
         self._bias = convolution.bias if bias is None else bias
-        self._slope = slope
         self._rows: Tensor | None = None
 
     def feed(self, rows: Tensor, *, last: bool) -> Tensor:
@@ -101,7 +97,65 @@ class Piecewise:
         before = rows.new_zeros(layer.padding, layer.channels) if self._rows is None else self._rows
         after = rows.new_zeros(layer.padding if last else 0, layer.channels)
         rows = torch.cat((before, rows, after))
-        self._rows = rows[max(0, len(rows) - layer.reach) :]
+        self._rows = rows[max(0, len(rows) - layer.reach) :].clone()
         if len(rows) <= layer.reach:
             return rows.new_zeros(0, layer.outputs)
-        return layer(rows, self._bias, self._slope)
+        return layer(rows, self._bias)
+
+
+class PiecewisePair:
+    """Two convolutions and what they are added to, with a leaky ReLU before each, in one stream.
+
+    The first one makes again what the second one needs of the piece before: less work than to copy it.
+    """
+
+    def __init__(self, first: Convolution, second: Convolution, slope: float) -> None:
+        self._first, self._second = first, second
+        self._slope = slope
+        self._reach, self._padding = first.reach + second.reach, first.padding + second.padding
+        self._rows: Tensor | None = None
+        self._begun = False
+        self._skipped = Delay()
+
+    def feed(self, hidden: Tensor, *, last: bool) -> Tensor:
+        """Further rows to all that is sure by now; the first and the last are padded."""
+        rows = self._padded(hidden, last=last)
+        self._rows = rows[max(0, len(rows) - self._reach) :].clone()
+        made = self._convolved(rows, last=last) if len(rows) > self._reach else hidden[:0].clone()
+        return self._skipped.add(made, hidden)
+
+    def _padded(self, hidden: Tensor, *, last: bool) -> Tensor:
+        dtype, count = self._first.weight.dtype, len(hidden)
+        before = hidden.new_zeros(self._padding, hidden.shape[1]) if self._rows is None else self._rows
+        after = self._padding if last else 0
+        rows = hidden.new_empty(len(before) + count + after, hidden.shape[1], dtype=dtype)
+        rows[: len(before)] = before
+        rows[len(before) : len(before) + count] = functional.leaky_relu(hidden, self._slope)
+        rows[len(before) + count :] = 0
+        return rows
+
+    def _convolved(self, rows: Tensor, *, last: bool) -> Tensor:
+        middle = self._first(rows, self._first.bias, self._slope)
+        if not self._begun:
+            middle[: self._second.padding] = 0
+            self._begun = True
+        if last:
+            middle[len(middle) - self._second.padding :] = 0
+        return self._second(middle, self._second.bias).float()
+
+
+class Delay:
+    """Rows that wait for those to which they are added."""
+
+    def __init__(self) -> None:
+        self._late: Tensor | None = None
+
+    def add(self, made: Tensor, rows: Tensor) -> Tensor:
+        """Take in further rows, and add the oldest ones to `made`, in place."""
+        late = rows[:0] if self._late is None else self._late
+        count = min(len(late), len(made))
+        rest = len(made) - count
+        made[:count] += late[:count]
+        made[count:] += rows[:rest]
+        self._late = torch.cat((late[count:], rows[rest:]))
+        return made

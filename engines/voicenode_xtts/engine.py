@@ -62,6 +62,7 @@ class XttsEngine(TTSEngine[XttsOptions]):
     imports = (
         "torchaudio",
         "TTS.tts.layers.xtts.tokenizer",
+        "voicenode_xtts.int8_gpt",
         "voicenode_xtts.model",
         "voicenode_xtts.narrator",
         "voicenode_xtts.speakers",

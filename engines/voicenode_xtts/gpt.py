@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from voicenode_xtts.cache import Step
 from voicenode_xtts.projection import Projection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from voicenode_xtts.cache import Cache
     from voicenode_xtts.text import Tokenizer
 
     Linear = Callable[[int, int], nn.Module]
@@ -99,6 +101,17 @@ class GPT(nn.Module):
     def forward(self, embedded: Tensor, places: Places) -> Tensor:
         """New positions, [texts, positions, width], to the latents of the last of each, [texts, width]."""
         latents: Tensor = self.final_norm(self.gpt(embedded, places)[:, -1])
+        return latents
+
+    def step(self, embedded: Tensor, cache: Cache, lengths: Tensor) -> Tensor:
+        """One position more of each of the first texts of a cache, [texts, width], to its latent.
+
+        Args:
+            embedded: the new positions, [texts, width].
+            cache: has room for them, and takes in their keys and values.
+            lengths: how many positions each of these texts has so far, [texts].
+        """
+        latents: Tensor = self(embedded[:, None], Step(cache, lengths))
         return latents
 
     def embed_text(self, text: Sequence[int]) -> Tensor:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import struct
 from typing import TYPE_CHECKING
 
-import torch
 from safetensors import safe_open
-from safetensors.torch import save as serialised
 
 from voicenode_xtts.conversion import save
 from voicenode_xtts.files import INT8, LAYOUT, stamp_of, unavailable
-from voicenode_xtts.projection import ALIGNMENT, rounded
+from voicenode_xtts.projection import rounded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +32,7 @@ def int8(folder: ModelFolder, weights: Path) -> Path:
     stamp = stamp_of(weights)
     made = folder.converted(INT8, stamp)
     if made is None:
-        tensors, told = _tensors(weights), {"layout": LAYOUT, "source": stamp, "padding": ""}
-        told["padding"] = " " * _missing(tensors, told)
-        save(tensors, folder.target(INT8), told)
+        save(_tensors(weights), folder.target(INT8), {"layout": LAYOUT, "source": stamp})
         made = folder.converted(INT8, stamp)
     if made is None:
         raise unavailable(f"{weights} changed while it was converted; try again")
@@ -54,10 +49,3 @@ def _tensors(weights: Path) -> dict[str, Tensor]:
             elif not name.startswith(_LEFT_OUT):
                 tensors[name] = file.get_tensor(name)
     return tensors
-
-
-def _missing(tensors: dict[str, Tensor], told: dict[str, str]) -> int:
-    """By how much the header is to grow for the weights, which come last in the file, to be aligned."""
-    (length,) = struct.unpack("<Q", serialised(tensors, told)[:8])
-    others = sum(tensor.nbytes for tensor in tensors.values() if tensor.dtype != torch.int8)
-    return -(8 + int(length) + others) % ALIGNMENT

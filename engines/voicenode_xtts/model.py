@@ -11,12 +11,12 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from voicenode_xtts import processor
+from voicenode_xtts.arriving import Beside
 from voicenode_xtts.conversion import convert
 from voicenode_xtts.decoding import Decoder
 from voicenode_xtts.files import MODEL, unavailable, unfit
 from voicenode_xtts.gpt import GPT, Sizes
 from voicenode_xtts.int8 import int8
-from voicenode_xtts.projection import Int8Projection
 from voicenode_xtts.text import Tokenizer
 from voicenode_xtts.vocoder import HifiGan, Vocoder, VocoderStream
 
@@ -39,6 +39,8 @@ class Model:
     gpt: GPT
     decoder: Decoder
     hifigan: Vocoder
+    beside: Beside
+    """Where the vocoder computes while the decoder does."""
     tokenizer: Tokenizer
     config: Mapping[str, Any]
     weights: Path
@@ -80,7 +82,10 @@ def load(folder: ModelFolder, options: XttsOptions) -> Model:
     made = _Made(folder, weights, device, Sizes.of(arguments, tokenizer))
     gpt, dtype = made.exact_gpt() if options.precision == "exact" else made.fast_gpt()
     rate, scales = arguments["output_sample_rate"], _scales(arguments)
-    return Model(gpt, Decoder(gpt, dtype), made.vocoder(arguments), tokenizer, config, weights, rate, scales)
+    decoder, vocoder = Decoder(gpt, dtype), made.vocoder(arguments, dtype)
+    if device.type != "cpu":
+        decoder.rehearse()
+    return Model(gpt, decoder, vocoder, Beside.of(device), tokenizer, config, weights, rate, scales)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,20 +106,21 @@ class _Made:
         """As this device is quickest; and what its keys and values are kept in."""
         if self.device.type != "cpu":
             return self._gpt(torch.float16), torch.float16
-        if not processor.multiplies_int8():
-            return self.exact_gpt()
+        from voicenode_xtts.int8_gpt import Int8GPT  # noqa: PLC0415  (is compiled on import)
+
         wide = processor.wide()
         with torch.device("meta"), Unfilled():
-            gpt = GPT(self.sizes, lambda inputs, outputs: Int8Projection(inputs, outputs, wide))
+            gpt = Int8GPT(self.sizes, wide)
         fill(gpt, int8(self.folder, self.weights), "gpt.", self._source, lambda weight: weight)
         return gpt, wide
 
-    def vocoder(self, arguments: Mapping[str, Any]) -> Vocoder:
+    def vocoder(self, arguments: Mapping[str, Any], dtype: torch.dtype) -> Vocoder:
+        """Its blocks compute in `dtype` on a processor, and in float32 elsewhere."""
         with torch.device("meta"), Unfilled():
             parts = HifiGan(arguments["decoder_input_dim"], arguments["d_vector_dim"])
         prefix = "hifigan_decoder.waveform_decoder."
         fill(parts, self.weights, prefix, self._source, lambda weight: weight.to(self.device, torch.float32))
-        return Vocoder(parts)
+        return Vocoder(parts, dtype if self.device.type == "cpu" else torch.float32)
 
     def _gpt(self, dtype: torch.dtype) -> GPT:
         with torch.device("meta"), Unfilled():
@@ -182,6 +188,7 @@ def _device(wanted: str) -> torch.device:
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]
         torch.cuda.get_device_properties(device)
+        torch.cuda.set_device(device.index or 0)  # where streams and events are made
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise unavailable(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import torch
 
 from voicenode import guard
 from voicenode.engine import EngineError, ErrorCode
+from voicenode_xtts.arriving import fetch
 from voicenode_xtts.pacing import Pace
 from voicenode_xtts.sampling import Choice
 from voicenode_xtts.text import cut, settle
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from voicenode_xtts.arriving import Arrived
     from voicenode_xtts.model import Model
     from voicenode_xtts.options import XttsParameters
 
@@ -153,24 +156,59 @@ class Take:
 
     def samples(self, stop: Event) -> Iterator[Samples]:
         """The speech in pieces, with an empty one for every other token."""
-        vocoder = self._model.vocoder(self._task.embedding, self._task.speed)
-        pace, last = Pace(), -1
-        latents: list[Tensor] = []
+        pieces, last = _Pieces(self._model, self._task), -1
         made = self._model.decoder.generate(self._task.style, self._tokens, self._choice, self._most)
         with closing(made):
             for token, latent in made:
                 if stop.is_set():
                     return
                 last = token
-                latents.append(latent)
-                if pace.due(len(latents)):
-                    samples = vocoder.feed(torch.stack(latents)).cpu().numpy()
-                    pace.left(len(latents), len(samples) / self._model.rate)
-                    latents = []
-                    yield samples
-                else:
-                    # Whoever else speaks has their token from the same step, and takes it before the next.
-                    yield _NOTHING
+                pieces.add(latent)
+                # Whoever else speaks has their token from the same step, and takes it before the next.
+                yield pieces.next()
         self.going, self.babbles = False, last != self._model.gpt.sizes.stop_audio
-        rest = torch.stack(latents) if latents else self._task.style[:0]
-        yield vocoder.feed(rest, last=True).cpu().numpy()
+        yield from pieces.rest()
+
+
+class _Pieces:
+    """The sound of one utterance, which is decoded piece by piece while its tokens are made."""
+
+    def __init__(self, model: Model, task: Task) -> None:
+        self._rate, self._beside = model.rate, model.beside
+        with self._beside.using(task.embedding):
+            self._vocoder = model.vocoder(task.embedding, task.speed)
+        self._pace = Pace()
+        self._latents: list[Tensor] = []
+        self._none = task.style[:0]
+        self._coming: deque[tuple[int, Arrived]] = deque()
+
+    def add(self, latent: Tensor) -> None:
+        """Take in what was made of one token, [width]."""
+        self._latents.append(latent)
+        if self._pace.due(len(self._latents)):
+            self._decode(last=False)
+
+    def next(self) -> Samples:
+        """The oldest piece, if it is here."""
+        return self._take() if self._coming and self._coming[0][1].here else _NOTHING
+
+    def rest(self) -> Iterator[Samples]:
+        """All that is left."""
+        self._decode(last=True)
+        while self._coming:
+            yield self.next()  # others take a step meanwhile
+            if self._coming:
+                yield self._take()
+
+    def _decode(self, *, last: bool) -> None:
+        latents = torch.stack(self._latents) if self._latents else self._none
+        with self._beside.using(latents):
+            self._coming.append((len(latents), fetch(self._vocoder.feed(latents, last=last))))
+        self._latents = []
+
+    def _take(self) -> Samples:
+        tokens, arrived = self._coming.popleft()
+        samples = arrived.take().numpy()
+        if tokens:  # the last piece may be what the vocoder held back, and no more
+            self._pace.left(tokens, len(samples) / self._rate)
+        return samples

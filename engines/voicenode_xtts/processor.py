@@ -12,13 +12,8 @@ _MOST_THREADS = 8
 """More wait for each other at every layer, and memory is no faster for them."""
 
 
-def multiplies_int8() -> bool:
-    """Whether PyTorch has a kernel here for weights of eight bits; without one a token takes seconds."""
-    return torch.backends.cpu.get_cpu_capability() in {"AVX2", "AVX512"}
-
-
 def wide() -> torch.dtype:
-    """What many rows are multiplied soonest in: bfloat16 where the processor has instructions for it."""
+    """What rows are multiplied soonest in: bfloat16 where the processor has instructions for it."""
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001  (have no other names)
     return torch.bfloat16 if native else torch.float32
 

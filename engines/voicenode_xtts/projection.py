@@ -6,11 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_FEW = 8
-"""Rows up to which the product is bound by reading the weights, and is computed from the eight bits."""
-ALIGNMENT = 64
-"""Bytes: weights that begin elsewhere crash PyTorch's kernel, where it has more rows than `_ANYWHERE`."""
-_ANYWHERE = 3
 _LEVELS = 127
 
 
@@ -28,13 +23,10 @@ class Projection(nn.Module):
 
 
 class Int8Projection(nn.Module):
-    """The same with weights of eight bits, [outputs, inputs], and a scale for each output.
-
-    Only the weights are rounded: what goes in is of bfloat16, and sums are of float32.
-    """
+    """The same with weights of eight bits, [outputs, inputs], and a scale for each output."""
 
     def __init__(self, inputs: int, outputs: int, wide: torch.dtype) -> None:
-        """`wide` is the type in which many rows are multiplied: whichever this machine is quick in."""
+        """`wide` is the type in which rows are multiplied: whichever this machine is quick in."""
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, dtype=torch.int8), requires_grad=False)
         self.scale = nn.Parameter(torch.empty(outputs, dtype=torch.bfloat16))
@@ -43,12 +35,8 @@ class Int8Projection(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         """[rows, inputs] to [rows, outputs], of float32."""
-        aligned = self.weight.data_ptr() % ALIGNMENT == 0
-        if len(rows) <= (_FEW if aligned else _ANYWHERE):
-            product = torch._weight_int8pack_mm(rows.bfloat16(), self.weight, self.scale)  # noqa: SLF001  (has no other name)
-        else:
-            product = functional.linear(rows.to(self._wide), self.weight.to(self._wide)) * self.scale
-        return product + self.bias
+        product = functional.linear(rows.to(self._wide), self.weight.to(self._wide))
+        return product * self.scale + self.bias
 
 
 def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -35,8 +35,8 @@ class Sampler:
 
     def __init__(self, sizes: Sizes, rows: int, device: torch.device) -> None:
         self._sizes = sizes
-        self._seen = torch.zeros(rows, sizes.audio_tokens, dtype=torch.bool, device=device)
-        self._barred = torch.zeros_like(self._seen)
+        self.seen = torch.zeros(rows, sizes.audio_tokens, dtype=torch.bool, device=device)
+        self._barred = torch.zeros_like(self.seen)
         self._dice = torch.zeros(rows, sizes.audio_length, device=device)
         self._top_k = torch.ones(rows, 1, dtype=torch.long, device=device)
         self._top_p, self._temperature, self._penalty = torch.ones(3, rows, 1, device=device)
@@ -45,8 +45,8 @@ class Sampler:
     def begin(self, row: int, choice: Choice) -> None:
         """Choose for another text from now on."""
         sizes, parameters = self._sizes, choice.parameters
-        self._seen[row] = False
-        self._seen[row, [_FAKE, sizes.start_audio]] = True
+        self.seen[row] = False
+        self.seen[row, [_FAKE, sizes.start_audio]] = True
         self._barred[row] = False
         self._barred[row, sizes.stop_audio] = choice.endless
         dice = torch.Generator().manual_seed(choice.seed)
@@ -57,7 +57,7 @@ class Sampler:
     def move(self, source: int, target: int) -> None:
         """Choose for one text in the place of another."""
         for state in (
-            self._seen, self._barred, self._dice, self._top_k, self._top_p, self._temperature, self._penalty
+            self.seen, self._barred, self._dice, self._top_k, self._top_p, self._temperature, self._penalty
         ):  # fmt: skip
             state[target] = state[source]
 
@@ -76,14 +76,14 @@ class Sampler:
         rank = (heights <= dice * heights[:, -1:]).sum(1, keepdim=True)
         # Rounding may leave a die on top of all heights.
         picked = tokens.gather(1, rank.clamp(max=tokens.shape[1] - 1))
-        self._seen[rows].scatter_(1, picked, value=True)
+        self.seen[rows].scatter_(1, picked, value=True)
         return picked[:, 0]
 
     def likely(self, logits: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
         """Probabilities, the highest first, and the tokens that have them."""
         penalty = self._penalty[rows]
         penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
-        logits = torch.where(self._seen[rows], penalised, logits)
+        logits = torch.where(self.seen[rows], penalised, logits)
         logits = logits.masked_fill(self._barred[rows], -torch.inf)
         sorted_logits, tokens = (logits / self._temperature[rows]).sort(descending=True, stable=True)
         beyond = self._ranks >= self._top_k[rows]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from voicenode_xtts.convolution import Convolution, Piecewise
+from voicenode_xtts.convolution import Convolution, Delay, Piecewise, PiecewisePair
 from voicenode_xtts.stretching import Stretcher
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ _CHANNELS = 512
 _RATES, _KERNELS = (8, 8, 2, 2), (16, 16, 4, 4)
 _BLOCK_KERNELS, _DILATIONS = (3, 7, 11), (1, 3, 5)
 _SLOPE, _LAST_SLOPE = 0.1, 0.01
-_BLOCK = 16
+_BLOCK = 32
 """Frames that are decoded at a time. A long piece takes memory in many sizes, of which the heap keeps
-gigabytes; of few frames, 32 kB each between two levels, all stays in the processor's cache."""
+gigabytes; of few frames, 32 kB each between two levels, all stays in the processor's cache. Of fewer, the
+calls cost more than what they compute."""
 
 
 class HifiGan(nn.Module):
@@ -50,14 +51,20 @@ class HifiGan(nn.Module):
 
 
 class Vocoder:
-    """A vocoder that is ready to decode; its weights are laid out for this device."""
+    """A vocoder that is ready to decode; its weights are laid out for this device.
 
-    def __init__(self, weights: HifiGan) -> None:
+    Args:
+        weights: of upstream.
+        dtype: what the blocks, nine tenths of the work, multiply in. Sums, and what is passed on from one to
+            the next, are of float32.
+    """
+
+    def __init__(self, weights: HifiGan, dtype: torch.dtype = torch.float32) -> None:
         self.voice_width = weights.cond_layer.in_channels
         self.pre, self.post = Convolution.of(weights.conv_pre), Convolution.of(weights.conv_post)
         blocks = len(_BLOCK_KERNELS)
         self.levels = [
-            _Level(up, list(weights.resblocks)[level * blocks : (level + 1) * blocks], rate)
+            _Level(up, list(weights.resblocks)[level * blocks : (level + 1) * blocks], rate, dtype)
             for level, (up, rate) in enumerate(zip(weights.ups, _RATES, strict=True))
         ]
         self._conditions = [
@@ -129,12 +136,12 @@ class _BlockWeights(nn.Module):
 class _Level:
     """From one rate to a higher one, and three blocks there, of which the mean is taken."""
 
-    def __init__(self, up: nn.Module, blocks: Sequence[Any], rate: int) -> None:
+    def __init__(self, up: nn.Module, blocks: Sequence[Any], rate: int, dtype: torch.dtype) -> None:
         self.rate = rate
         self.up = Convolution.of_transposed(up)
         self.blocks = [
             [
-                (Convolution.of(first), Convolution.of(second))
+                (Convolution.of(first, dtype), Convolution.of(second, dtype))
                 for first, second in zip(block.convs1, block.convs2, strict=True)
             ]
             for block in blocks
@@ -146,21 +153,15 @@ class _LevelStream:
         self._rate = level.rate
         self._up = Piecewise(level.up, voice.repeat(level.rate))
         self._blocks = [_BlockStream(pairs) for pairs in level.blocks]
-        self._ready = [voice.new_zeros(0, len(voice)) for _ in self._blocks]
+        self._ready = [Delay() for _ in self._blocks[1:]]
         self._first = True
 
     def feed(self, hidden: Tensor, *, last: bool) -> Tensor:
         hidden = self._risen(functional.leaky_relu_(hidden, _SLOPE), last=last)
-        ready = [
-            torch.cat((rows, block.feed(hidden, last=last)))
-            for rows, block in zip(self._ready, self._blocks, strict=True)
-        ]
-        count = min(map(len, ready))
-        self._ready = [rows[count:] for rows in ready]
-        mixed = ready[0][:count]
-        for rows in ready[1:]:
-            mixed += rows[:count]
-        return mixed.div_(len(ready))
+        *sooner, mixed = (block.feed(hidden, last=last) for block in self._blocks)
+        for rows, delay in zip(sooner, self._ready, strict=True):
+            delay.add(mixed, rows)
+        return mixed.div_(len(self._blocks))
 
     def _risen(self, hidden: Tensor, *, last: bool) -> Tensor:
         """At the higher rate; half a step of the lower one is cut off at both ends."""
@@ -173,14 +174,9 @@ class _LevelStream:
 
 class _BlockStream:
     def __init__(self, pairs: Sequence[tuple[Convolution, Convolution]]) -> None:
-        self._pairs = [(Piecewise(first, slope=_SLOPE), Piecewise(second)) for first, second in pairs]
-        self._late: list[Tensor | None] = [None for _ in pairs]
+        self._pairs = [PiecewisePair(first, second, _SLOPE) for first, second in pairs]
 
     def feed(self, hidden: Tensor, *, last: bool) -> Tensor:
-        for number, (first, second) in enumerate(self._pairs):
-            mixed = second.feed(first.feed(functional.leaky_relu(hidden, _SLOPE), last=last), last=last)
-            late = self._late[number]
-            waiting = hidden if late is None else torch.cat((late, hidden))
-            self._late[number] = waiting[len(mixed) :]
-            hidden = mixed.add_(waiting[: len(mixed)])
+        for pair in self._pairs:
+            hidden = pair.feed(hidden, last=last)
         return hidden

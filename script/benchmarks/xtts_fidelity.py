@@ -20,7 +20,7 @@ from script.benchmarks.xtts_report import TEXT
 from tests.support.xtts_checkpoint import FULL, SMALL, upstream, write
 from voicenode.engine import Segment
 from voicenode_xtts import XttsOptions, XttsParameters
-from voicenode_xtts.cache import Cache, Prompt, Step
+from voicenode_xtts.cache import Cache, Prompt
 from voicenode_xtts.files import ModelFolder
 from voicenode_xtts.model import Model, load
 from voicenode_xtts.sampling import Choice
@@ -99,7 +99,7 @@ def _forced(model: Model, style: Tensor, tokens: Sequence[int]) -> Tensor:
     latents = [gpt(prompt[None], Prompt(cache, 0, 0, len(prompt)))]
     for place, token in enumerate(tokens[:-1], start=1):
         embedded = gpt.embed_audio(torch.tensor([token]), torch.tensor([place]))
-        latents.append(gpt(embedded[:, None], Step(cache, torch.tensor([len(prompt) + place - 1]))))
+        latents.append(gpt.step(embedded, cache, torch.tensor([len(prompt) + place - 1])))
     return torch.cat(latents)
 
 

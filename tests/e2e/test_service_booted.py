@@ -56,6 +56,10 @@ def test_an_installed_service_is_ready_and_speaks_as_a_user_of_its_own(service: 
     assert service.run("stat --format '%U %a' /var/lib/voicenode/node-id") == "voicenode 600"
 
 
+def test_its_status_is_told(service: Machine) -> None:
+    assert "active" in service.run("voicenode service status")
+
+
 def test_it_starts_with_the_machine(service: Machine) -> None:
     assert service.run(f"systemctl is-enabled {UNIT}") == "enabled"
 

@@ -19,7 +19,7 @@ pytest.importorskip("f5_tts")
 from tests.support import f5_checkpoints, xtts_checkpoint
 from tests.support.hub import Hub
 from voicenode.models import MODELS, LocalModel
-from voicenode_xtts import XttsEngine, XttsOptions, processor
+from voicenode_xtts import XttsEngine, XttsOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,8 +125,7 @@ def test_xtts_is_ready_to_speak_after_its_download(node: Node, tmp_path: Path) -
     assert status == 0, said
     root = node.local("xtts").root
     made = {path.name: path.stat().st_mtime_ns for path in root.glob("*.safetensors")}
-    small = {"model-int8.safetensors"} if processor.multiplies_int8() else set[str]()
-    assert made.keys() == {"model.safetensors", "speakers_xtts.safetensors"} | small
+    assert made.keys() == {"model.safetensors", "model-int8.safetensors", "speakers_xtts.safetensors"}
     engine = XttsEngine(XttsOptions(path=str(root), device="cpu"))
     engine.load()
     assert len(engine.voices()) == len(xtts_checkpoint.SPEAKERS)

@@ -15,7 +15,9 @@ import torch
 from voicenode.engine import EngineError
 from voicenode.guard import longest_seconds
 from voicenode_xtts import XttsParameters
+from voicenode_xtts.arriving import Beside
 from voicenode_xtts.narrator import Narrator, Task
+from voicenode_xtts.pacing import FIRST
 from voicenode_xtts.sampling import Choice
 
 pytestmark = pytest.mark.neural
@@ -42,6 +44,7 @@ class ScriptedModel:
             sizes=SimpleNamespace(most=602, stop_audio=STOP, start_audio=1024, audio_tokens=1026)
         )
         self.decoder = self
+        self.beside = Beside()
         self.tokenizer = SimpleNamespace(
             encode=lambda text, _language: list(text.encode()), takes=lambda _text, _language: True
         )
@@ -85,6 +88,11 @@ def test_speech_that_ends_by_itself_is_heard_whole_and_trimmed() -> None:
     assert tokens(samples) == pytest.approx(70, abs=0.5)
     assert len(samples) / HOP < 74
     assert model.seeds == [7]
+
+
+def test_speech_whose_last_token_ended_a_piece_is_heard_whole() -> None:
+    said = speak(ScriptedModel([SPEECH] * (FIRST - 1)), guarded=False)
+    assert tokens(said) == pytest.approx(FIRST - 1, abs=0.1)
 
 
 def test_babble_about_a_short_text_is_tried_again_with_another_seed() -> None:

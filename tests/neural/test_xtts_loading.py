@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from tests.support import xtts_checkpoint
 from voicenode.engine import EngineError, ErrorCode, PcmFormat
-from voicenode_xtts import XttsEngine, XttsOptions, processor
+from voicenode_xtts import XttsEngine, XttsOptions
 
 pytestmark = pytest.mark.neural
 
@@ -232,15 +232,6 @@ def test_a_driver_that_is_too_old_is_told(folder: Path, monkeypatch: pytest.Monk
     message = refused(folder, device="cuda:0")
     assert "device cuda:0 cannot be used: The NVIDIA driver on your system is too old" in message
     assert "mend the GPU's driver" in message
-
-
-def test_a_processor_that_multiplies_no_weights_of_eight_bits_computes_exactly(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(processor, "multiplies_int8", lambda: False)
-    weights = load(folder)._narrator._model.gpt.state_dict()
-    assert {weight.dtype for weight in weights.values()} == {torch.float32}
-    assert not (folder / "model-int8.safetensors").exists()
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "CPU"])

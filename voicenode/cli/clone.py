@@ -68,7 +68,7 @@ def clone(
         as_json(answer)
         return
     for warning in answer["warnings"]:
-        note(f"Warning: {warning}.")
+        note(f"Warning: {warning.rstrip('.')}.")
     note(f"Voice {answer['name']} is there, for {' and '.join(answer['engines'])}. Hear it:")
     note(f"  voicenode say -v '{answer['name']}' Good evening")
 
