@@ -102,7 +102,15 @@ class Node:
             await self._runtime.change({"default_voice": new})
 
     def _check_voice_quality(self) -> None:
-        """Raise SetupError where a voice is to speak in a quality profile that its engine has not."""
+        """Raise SetupError where a voice is to speak in a quality profile that its engine has not.
+
+        An engine of a cloned voice that has not the profile speaks in its own.
+        """
+        for name, quality in self._settings.voice_quality.items():
+            try:
+                self._processor.quality.find(quality)
+            except RequestError as error:
+                raise SetupError(ErrorCode.BAD_SETTINGS, f"voice_quality.{name}: {error}") from error
         for voice in self._processor.catalogue:
             try:
                 self._processor.quality.resolve(voice.engine, voice.quality)

@@ -10,7 +10,7 @@ from voicenode import __version__, report, speech_to_text
 from voicenode.availability import voices_of
 from voicenode.cast import FallbackRules
 from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
-from voicenode.errors import EngineError, ErrorCode, SetupError
+from voicenode.errors import EngineError
 from voicenode.lan import Subnets
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
@@ -18,7 +18,7 @@ from voicenode.stores.file import FileStore
 from voicenode.text import Lexicon
 from voicenode.transcription import Transcriber
 from voicenode.transports.wyoming import WyomingServer
-from voicenode.voice import Voice
+from voicenode.voice import Voice, name_key
 from voicenode.voices import Catalogue
 from voicenode.workers.limits import PoolLimits
 from voicenode.workers.pool import EnginePool
@@ -91,9 +91,6 @@ def build_processor(
     """The path from requests to speech, with `pool` to run the engines.
 
     Its catalogue is to `check` the voices that the settings name, once it knows the cloned ones.
-
-    Raises:
-        SetupError: `voice_quality` names a voice that there is not.
     """
     settings = loaded.settings
     voices, unavailable = _voices(settings, engines)
@@ -105,7 +102,10 @@ def build_processor(
         settings.aliases,
         default_engine=settings.default_engine,
         unavailable=unavailable,
-        also_named={f"fallback.voices.{tag}": name for tag, name in settings.fallback.voices.items()},
+        also_named={
+            **{f"fallback.voices.{tag}": name for tag, name in settings.fallback.voices.items()},
+            **{f"voice_quality.{name}": name for name in settings.voice_quality},
+        },
     )
     usable = {name: engine for name, engine in engines.items() if name not in unavailable}
     quality = build_quality(settings, usable)
@@ -132,17 +132,9 @@ def _voices(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> tuple[
 
 
 def _with_quality(voices: Iterable[Voice], chosen: Mapping[str, str]) -> list[Voice]:
-    """The voices, each with the quality profile in which it is to speak by default.
-
-    Raises:
-        SetupError: one is named that there is not.
-    """
-    known = {voice.name.casefold(): voice for voice in voices}
-    for name, quality in chosen.items():
-        if name.casefold() not in known:
-            raise SetupError(ErrorCode.BAD_SETTINGS, f"voice_quality.{name}: there is no voice of this name")
-        known[name.casefold()] = replace(known[name.casefold()], quality=quality)
-    return list(known.values())
+    """The voices, each with the quality profile in which it is to speak by default."""
+    qualities = {name_key(name): quality for name, quality in chosen.items()}
+    return [replace(voice, quality=qualities.get(name_key(voice.name))) for voice in voices]
 
 
 def build_quality(settings: Settings, engines: Mapping[str, TTSEngine[Any]]) -> QualityProfiles:
@@ -184,7 +176,10 @@ def build_voices(
         per_hour=chosen.per_hour,
     )
     limits = VoiceLimits(
-        advertised=settings.voices.advertised, ttl=settings.voices.ttl, engines=settings.fallback.engines
+        advertised=settings.voices.advertised,
+        ttl=settings.voices.ttl,
+        engines=settings.fallback.engines,
+        quality=settings.voice_quality,
     )
     return ClonedVoices(
         store,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from voicenode_xtts import kernel, processor
 from voicenode_xtts.gpt import GPT
-from voicenode_xtts.projection import Int8Projection
+from voicenode_xtts.projection import Int8Projection, Room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,8 @@ class Int8GPT(GPT):
     """
 
     def __init__(self, sizes: Sizes, wide: torch.dtype) -> None:
-        super().__init__(sizes, lambda inputs, outputs: Int8Projection(inputs, outputs, wide))
+        room = Room(wide)
+        super().__init__(sizes, lambda inputs, outputs: Int8Projection(inputs, outputs, room))
         self._blocks: list[kernel.Block] = []
 
     @torch.inference_mode()

@@ -22,20 +22,38 @@ class Projection(nn.Module):
         return torch.addmm(self.bias, rows, self.weight)
 
 
+class Room:
+    """Memory of a processor in which weights become `dtype`, one layer after the other.
+
+    To get as much anew for each of them would take the system longer than the conversion.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._memory = torch.empty(0, dtype=dtype, device="cpu")
+
+    def converted(self, weight: Tensor) -> Tensor:
+        """The same weight, until the next one is converted."""
+        count = weight.numel()
+        if count > len(self._memory):
+            self._memory = self._memory.new_empty(count)
+        return self._memory[:count].view(weight.shape).copy_(weight)
+
+
 class Int8Projection(nn.Module):
     """The same with weights of eight bits, [outputs, inputs], and a scale for each output."""
 
-    def __init__(self, inputs: int, outputs: int, wide: torch.dtype) -> None:
-        """`wide` is the type in which rows are multiplied: whichever this machine is quick in."""
+    def __init__(self, inputs: int, outputs: int, room: Room) -> None:
+        """`room` is shared by all layers, and has the type in which rows are multiplied."""
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, dtype=torch.int8), requires_grad=False)
         self.scale = nn.Parameter(torch.empty(outputs, dtype=torch.bfloat16))
         self.bias = nn.Parameter(torch.empty(outputs))
-        self._wide = wide
+        self._room = room
 
     def forward(self, rows: Tensor) -> Tensor:
         """[rows, inputs] to [rows, outputs], of float32."""
-        product = functional.linear(rows.to(self._wide), self.weight.to(self._wide))
+        weight = self._room.converted(self.weight)
+        product = functional.linear(rows.to(weight.dtype), weight)
         return product * self.scale + self.bias
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.cloning import HERE, check_once, cloning
 from tests.support.limits import LIMIT
+from voicenode.cloning import VoiceLimits
 from voicenode.errors import ErrorCode, RequestError
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
@@ -15,6 +16,12 @@ pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 @pytest.fixture(autouse=True)
 def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     check_once(monkeypatch)
+
+
+async def test_the_settings_choose_the_quality_of_a_cloned_voice(tmp_path: Path) -> None:
+    async with cloning(tmp_path, limits=VoiceLimits(quality={"ANNA": "calm"})) as node:
+        await node.clone()
+        assert [voice.quality for voice in node.processor.catalogue if voice.cloned] == ["calm"]
 
 
 async def test_who_renames_a_voice_is_told_which_settings_name_it(tmp_path: Path) -> None:

@@ -281,6 +281,36 @@ async def test_a_redis_that_is_full_refuses_and_keeps_nothing_half_made(
         mortal.command("CONFIG", "SET", "maxmemory", "0")
 
 
+async def test_a_redis_whose_disk_is_full_refuses_and_keeps_nothing_half_made(
+    mortal: RedisServer, store: Store, tmp_path: Path
+) -> None:
+    await store.put("voices", "anna", {"n": 1}, files={"a.wav": b"old"})
+    before = keys(mortal, tmp_path.name)
+    in_the_way = mortal.folder / "dump.rdb"
+    in_the_way.mkdir()  # root may write anywhere, but not a file where there is a folder
+    mortal.command("CONFIG", "SET", "save", "3600 1")
+
+    async def has_saved(outcome: bytes) -> bool:
+        mortal.command("BGSAVE")
+        return b"rdb_last_bgsave_status:" + outcome in mortal.command("INFO", "persistence")
+
+    await until(lambda: has_saved(b"err"))
+    for write in (
+        store.put("voices", "anna", {"n": 2}, files={"a.wav": b"x" * 2 * CHUNK}),
+        store.put("voices", "anna", {"n": 2}),
+        store.delete("voices", "anna"),
+    ):
+        with pytest.raises(StoreError, match="cannot write to its own disk") as caught:
+            await write
+        assert caught.value.code == ErrorCode.STORE_FAILED
+    assert keys(mortal, tmp_path.name) == before
+    assert await contents(store, "anna", "a.wav") == b"old"
+    in_the_way.rmdir()
+    await until(lambda: has_saved(b"ok"))
+    assert (await store.put("voices", "anna", {"n": 2}, revision=1)).revision == 2
+    assert await store.verify() == []
+
+
 async def test_a_redis_that_forgot_everything_is_believed(mortal: RedisServer, store: Store) -> None:
     await store.put("voices", "anna", {})
     async with store.watch("voices") as changes:

@@ -23,10 +23,18 @@ class Shelf:
         processor: whose catalogue it is.
         advertised: how many of them clients see at most.
         order: engines, best first; those that are not in it come last.
+        quality: the name of a voice -> its quality profile, which goes before the voice's own.
     """
 
-    def __init__(self, processor: VoiceProcessor, advertised: int, order: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        processor: VoiceProcessor,
+        advertised: int,
+        order: Sequence[str] = (),
+        quality: Mapping[str, str] | None = None,
+    ) -> None:
         self._processor = processor
+        self._quality = {name_key(name): profile for name, profile in (quality or {}).items()}
         self._advertised = advertised
         self._voices: dict[str, Voice] = {}
         """Key -> voice, also for the names with an engine in front."""
@@ -114,14 +122,14 @@ class Shelf:
         return found
 
     def _voice(self, profile: VoiceProfile, engine: str) -> Voice:
-        languages = self._spoken(profile, engine)
+        languages, key = self._spoken(profile, engine), name_key(profile.name)
         voice = Voice(
             name=profile.name,
             engine=engine,
             id=profile.name,
             description=profile.description or profile.name,
             languages=languages,
-            quality=profile.quality,
+            quality=self._quality.get(f"{engine}-{key}") or self._quality.get(key) or profile.quality,
             multilingual=engine in self._multilingual and len(languages) > 1,
             cloned=True,
             revision=profile.revision,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voicenode.cloning.artefacts import ArtefactKeeper
@@ -16,7 +16,7 @@ from voicenode.cloning.shelf import Shelf
 from voicenode.transcription import Transcriber
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from voicenode.cloning.permission import Permission
@@ -36,6 +36,8 @@ class VoiceLimits:
     """Seconds without use until a voice expires that says nothing of it."""
     engines: Sequence[str] = ()
     """Who shall speak in a voice that says nothing of it, best first."""
+    quality: Mapping[str, str] = field(default_factory=dict)
+    """The name of a voice -> its quality profile, whatever the voice says of it."""
 
 
 class ClonedVoices:
@@ -65,7 +67,7 @@ class ClonedVoices:
         transcriber: Transcriber | None = None,
     ) -> None:
         self._processor = processor
-        self._shelf = Shelf(processor, limits.advertised, limits.engines)
+        self._shelf = Shelf(processor, limits.advertised, limits.engines, limits.quality)
         self.profiles = VoiceProfiles(store, self._change, lambda: processor.catalogue.needed)
         self._artefacts = ArtefactKeeper(self.profiles, pool, self._shelf.cloning, folder)
         cloner = Cloner(
@@ -89,6 +91,7 @@ class ClonedVoices:
             StoreError: it cannot be read.
         """
         async with AsyncExitStack() as opened:
+            self._show()  # from here on, what settings name is found as soon as it is read
             await opened.enter_async_context(self.profiles.following())
             await opened.enter_async_context(self._artefacts.running())
             self._is_open = True

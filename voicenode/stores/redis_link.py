@@ -127,6 +127,10 @@ class RedisLink:
         if isinstance(error, exceptions.OutOfMemoryError):
             sentence = f"{what}: the store {self.address} is full; raise its maxmemory, or delete something"
             return StoreError(ErrorCode.STORE_FULL, sentence)
+        if str(error).startswith("MISCONF"):
+            why = "cannot write to its own disk, which may be full"
+            sentence = f"{what}: the store {self.address} {why}; see the log of the Redis"
+            return StoreError(ErrorCode.STORE_FAILED, sentence)
         sentence = f"{what}: the store {self.address} answers {str(error)!r}; check the Redis"
         return StoreError(ErrorCode.STORE_FAILED, sentence)
 
