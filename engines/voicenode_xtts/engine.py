@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from voicenode_xtts.speakers import Speakers
 
 _ON_GPU = 8
-_THREADS = 2
-"""Processor threads that one text takes to be spoken in real time."""
+_FOR_TWO = 4
+"""Processor threads that speak two texts in real time; no number speaks three, for steps run on one."""
 _SILENCE = 0.1
 """Seconds that stand for a text in which there is nothing to say."""
 _TELLING = 0.5
@@ -117,8 +117,9 @@ class XttsEngine(TTSEngine[XttsOptions]):
         """Few enough that each of them keeps up with its listener."""
         import torch  # noqa: PLC0415  (heavy, and loaded by now)
 
-        on_gpu = self._narrator.device.type != "cpu"
-        return self.options.streams or (_ON_GPU if on_gpu else max(1, torch.get_num_threads() // _THREADS))
+        if self._narrator.device.type != "cpu":
+            return self.options.streams or _ON_GPU
+        return self.options.streams or (2 if torch.get_num_threads() >= _FOR_TWO else 1)
 
     def synthesize(self, segment: Segment, stop: Event) -> Iterator[bytes]:
         if not guard.is_spoken(segment.text):

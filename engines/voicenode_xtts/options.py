@@ -26,7 +26,7 @@ class XttsOptions:
     threads: Annotated[int, Ge(0)] = 0
     """Processor threads; 0 for as many as this machine has cores, and no more than eight."""
     streams: Annotated[int, Ge(0), Le(STREAMS)] = 0
-    """Texts that are spoken at once; 0 for eight on a GPU, and one for every two processor threads."""
+    """Texts that are spoken at once; 0 for 8 on a GPU, 2 on four processor threads or more, and else 1."""
     voices_dir: str | None = None
     """A folder of recordings, each of them a voice with the file's name; null for none."""
     guard: bool = True

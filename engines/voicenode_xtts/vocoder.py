@@ -113,7 +113,8 @@ class Decoding:
 
     def feed(self, frames: Tensor, *, last: bool) -> Tensor:
         """Frames, [count, width], to all samples, [HOP for each frame], that are sure by now."""
-        blocks = torch.split(frames, _BLOCK)
+        # A GPU has no such cache, and each call costs it as much for one frame as for a hundred.
+        blocks = torch.split(frames, max(1, len(frames)) if frames.is_cuda else _BLOCK)
         made = [self._feed(block, last=last and block is blocks[-1]) for block in blocks]
         return torch.cat(made)
 

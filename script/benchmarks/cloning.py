@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from script.benchmarks import checkpoints
-from script.benchmarks.listening import describe
 from script.benchmarks.progress import tell
 from script.benchmarks.report import Result, Row
 from script.benchmarks.servers import node
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from voicenode.stores.store import Store
 
 VOICES, SMALL_VOICES = 10_000, 200
-_ASKED = 200
+_ASKING, _PAGES = 10.0, 20
+"""Seconds in which somebody keeps asking who the node is, and pages of voices that are asked for."""
 _TOGETHER = 200
 _PAGE = 1000
 _REST = 2.0
@@ -76,7 +78,7 @@ async def _many(kind: str, count: int, folder: Path, url: str, environment: Mapp
     given = {"PYTHONPATH": python_path(), **environment}
     async with node(given, "--data-dir", str(folder / "data"), "--no-mdns") as server:
         await asyncio.sleep(_REST)
-        answers = [await describe(server) for _ in range(_ASKED)]
+        answers = await _described(server.port)
         pages = await _pages(server.port, min(count, _PAGE))
         told = f"{count:,} voices in {kind}"
         return [
@@ -102,11 +104,24 @@ async def _put(store: Store, number: int) -> None:
     await store.put(COLLECTION, profile.name, replace(profile, name=f"Voice {number}").document)
 
 
+async def _described(port: int) -> list[float]:
+    """Seconds of each answer to a process of its own: this one pauses for the many voices in its memory."""
+    asking = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "script.benchmarks.asking", str(port)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    await asyncio.sleep(_ASKING)
+    told, _ = await asking.communicate(b"\n")
+    answers: list[float] = json.loads(told)
+    return answers
+
+
 async def _pages(port: int, count: int) -> list[float]:
     """Seconds of each page of a list, which has so many voices."""
     pages = []
     async with connect(f"tcp://127.0.0.1:{port}") as connection:
-        for _ in range(_ASKED // 10):
+        for _ in range(_PAGES):
             begun = time.perf_counter()
             page = await connection.ask("list-voices", {"limit": count}, "voices")
             pages.append(time.perf_counter() - begun)
