@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.neural, pytest.mark.timeout(600)]
     [
         (
             "xtts",
-            ["--rounds", "2"],
+            ["--rounds", "1"],
             {
                 "exact: greedy tokens that are upstream's",
                 "exact: joined stream from one decode",
