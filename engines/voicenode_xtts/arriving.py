@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
+    from concurrent.futures import Future
 
     from torch import Tensor
 
@@ -54,18 +55,45 @@ def fetch(tensor: Tensor) -> Arrived:
     return Arriving(tensor) if tensor.is_cuda else Arrived(tensor.clone())
 
 
+class Promised(Arrived):
+    """What another thread computes."""
+
+    def __init__(self, future: Future[Tensor]) -> None:
+        self._future = future
+
+    @property
+    def here(self) -> bool:
+        return self._future.done()
+
+    def take(self) -> Tensor:
+        return self._future.result()
+
+
 class Beside:
-    """Where the vocoder computes while tokens are made: on a processor, in between."""
+    """Where the vocoder computes while tokens are made: here, in between."""
 
-    @staticmethod
-    def of(device: torch.device) -> Beside:
-        return SideStream(device) if device.type == "cuda" else Beside()
-
-    @contextmanager
-    def using(self, *given: Tensor) -> Iterator[None]:
-        """What is computed inside comes after all that was asked for before; it reads what is `given`."""
+    def run(self, work: Callable[[], Tensor], *given: Tensor) -> Arrived:
+        """What `work` computes, after all that was asked for before; it reads what is `given`."""
         del given
-        yield
+        return fetch(work())
+
+
+class SideThread(Beside):
+    """Another thread, for a step that leaves processor cores to it.
+
+    Args:
+        threads: how many cores.
+    """
+
+    def __init__(self, threads: int) -> None:
+        # PyTorch keeps this number for each thread that asks.
+        self._pool = ThreadPoolExecutor(1, "beside", torch.set_num_threads, (threads,))
+        self._pool.submit(torch.get_num_threads).result()  # started now, not when the first sound is awaited
+
+    def run(self, work: Callable[[], Tensor], *given: Tensor) -> Arrived:
+        """See `Beside.run`."""
+        del given
+        return Promised(self._pool.submit(work))
 
 
 class SideStream(Beside):
@@ -75,11 +103,12 @@ class SideStream(Beside):
         self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
-    @contextmanager
-    def using(self, *given: Tensor) -> Iterator[None]:
+    def run(self, work: Callable[[], Tensor], *given: Tensor) -> Arrived:
+        """See `Beside.run`."""
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
-            yield
+            arrived = fetch(work())
         for tensor in given:
             # It was made in the other stream, which must not use its memory again before this one is done.
             tensor.record_stream(self._stream)
+        return arrived

@@ -11,7 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from voicenode_xtts import processor
-from voicenode_xtts.arriving import Beside
+from voicenode_xtts.arriving import Beside, SideStream, SideThread
 from voicenode_xtts.conversion import convert
 from voicenode_xtts.decoding import Decoder
 from voicenode_xtts.files import MODEL, unavailable, unfit
@@ -85,7 +85,9 @@ def load(folder: ModelFolder, options: XttsOptions) -> Model:
     decoder, vocoder = Decoder(gpt, dtype), made.vocoder(arguments, dtype)
     if device.type != "cpu":
         decoder.rehearse()
-    return Model(gpt, decoder, vocoder, Beside.of(device), tokenizer, config, weights, rate, scales)
+    return Model(
+        gpt, decoder, vocoder, made.beside(options.precision), tokenizer, config, weights, rate, scales
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,13 @@ class _Made:
             gpt = Int8GPT(self.sizes, wide)
         fill(gpt, int8(self.folder, self.weights), "gpt.", self._source, lambda weight: weight)
         return gpt, wide
+
+    def beside(self, precision: str) -> Beside:
+        """Where the vocoder computes: the exact model's steps take all threads themselves."""
+        if self.device.type == "cuda":
+            return SideStream(self.device)
+        spare = torch.get_num_threads() - 1
+        return SideThread(spare) if spare and precision == "fast" else Beside()
 
     def vocoder(self, arguments: Mapping[str, Any], dtype: torch.dtype) -> Vocoder:
         """Its blocks compute in `dtype` on a processor, and in float32 elsewhere."""

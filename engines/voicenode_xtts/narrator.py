@@ -6,6 +6,7 @@ import secrets
 from collections import deque
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,6 @@ import torch
 
 from voicenode import guard
 from voicenode.engine import EngineError, ErrorCode
-from voicenode_xtts.arriving import fetch
 from voicenode_xtts.pacing import Pace
 from voicenode_xtts.sampling import Choice
 from voicenode_xtts.text import cut, settle
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from voicenode_xtts.arriving import Arrived
     from voicenode_xtts.model import Model
     from voicenode_xtts.options import XttsParameters
+    from voicenode_xtts.vocoder import VocoderStream
 
     Samples = NDArray[np.float32]
 
@@ -174,18 +175,16 @@ class _Pieces:
     """The sound of one utterance, which is decoded piece by piece while its tokens are made."""
 
     def __init__(self, model: Model, task: Task) -> None:
-        self._rate, self._beside = model.rate, model.beside
-        with self._beside.using(task.embedding):
-            self._vocoder = model.vocoder(task.embedding, task.speed)
+        self._model, self._task = model, task
+        self._vocoder: VocoderStream | None = None
         self._pace = Pace()
         self._latents: list[Tensor] = []
-        self._none = task.style[:0]
         self._coming: deque[tuple[int, Arrived]] = deque()
 
     def add(self, latent: Tensor) -> None:
         """Take in what was made of one token, [width]."""
         self._latents.append(latent)
-        if self._pace.due(len(self._latents)):
+        if self._pace.due(len(self._latents)) and not self._coming:
             self._decode(last=False)
 
     def next(self) -> Samples:
@@ -201,14 +200,19 @@ class _Pieces:
                 yield self._take()
 
     def _decode(self, *, last: bool) -> None:
-        latents = torch.stack(self._latents) if self._latents else self._none
-        with self._beside.using(latents):
-            self._coming.append((len(latents), fetch(self._vocoder.feed(latents, last=last))))
+        latents = torch.stack(self._latents) if self._latents else self._task.style[:0]
+        work = partial(self._feed, latents, last=last)
+        self._coming.append((len(latents), self._model.beside.run(work, latents, self._task.embedding)))
         self._latents = []
+
+    def _feed(self, latents: Tensor, *, last: bool) -> Tensor:
+        """Made where it is used, for it computes something from the voice."""
+        self._vocoder = self._vocoder or self._model.vocoder(self._task.embedding, self._task.speed)
+        return self._vocoder.feed(latents, last=last)
 
     def _take(self) -> Samples:
         tokens, arrived = self._coming.popleft()
         samples = arrived.take().numpy()
         if tokens:  # the last piece may be what the vocoder held back, and no more
-            self._pace.left(tokens, len(samples) / self._rate)
+            self._pace.left(tokens, len(samples) / self._model.rate)
         return samples

@@ -28,7 +28,7 @@ _NOTE = (
     " memory. Our sides have the surroundings that a node gives its engines ({surroundings}), upstream those"
     " that it comes with. The fast side had {rounds} rounds, upstream and the exact one the first of them and"
     " each fifth after it. Figures are medians unless they say otherwise. The limit of a step is the time in"
-    " which this machine reads its weights and its cache once, measured in the same process."
+    " which this machine reads its weights and its cache once, measured around the text."
 )
 
 

@@ -46,7 +46,7 @@ class Report:
     processor: float = 0
     """Time of all processors together while the text was spoken."""
     bandwidth: float = 0
-    """Bytes that this machine reads in a second, measured when all had been spoken."""
+    """Bytes that this machine reads in a second, measured before and after the text; the mean."""
     read: float = 0
     """Bytes of weights and cache that a step reads, in the middle of the text."""
 

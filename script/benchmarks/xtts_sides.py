@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -70,12 +71,11 @@ def ours(folder: Path, tokens: int, begun: float, precision: str) -> Report:
     """Voicenode's engine, without what it does after the model: that upstream does not do."""
     from voicenode.engine import Segment  # noqa: PLC0415  (not a part of the other side's memory)
     from voicenode_xtts import XttsEngine, XttsOptions, XttsParameters  # noqa: PLC0415
-    from voicenode_xtts.engine import _import_libraries  # noqa: PLC0415
     from voicenode_xtts.narrator import Take, Task  # noqa: PLC0415
-    from voicenode_xtts.speakers import Speakers  # noqa: F401, PLC0415
     from voicenode_xtts.vocoder import VocoderStream  # noqa: PLC0415
 
-    _import_libraries()
+    for module in XttsEngine.imports:
+        import_module(module)
     engine = XttsEngine(XttsOptions(path=str(folder), device="cpu", precision=precision))  # type: ignore[arg-type]
     report = Report()
     with _Load(report):
@@ -154,7 +154,7 @@ class _Load:
         self._report = report
 
     def __enter__(self) -> None:
-        Path("/proc/self/clear_refs").write_text("5")  # from here on the peak counts
+        _forget_peak()
         self._report.libraries = _memory("VmRSS")
         self._start = time.perf_counter()
 
@@ -166,17 +166,19 @@ class _Load:
 def _measured(report: Report, speak: Callable[[], Iterator[int]], begun: float) -> Report:
     next(size for size in speak() if size)
     report.wake = time.time() - begun
+    before = _bandwidth()
+    _forget_peak()
     report.vocoder, processor = 0, time.process_time()
     _listen(report, speak())
     report.processor = time.process_time() - processor
-    report.speech_memory = _memory("VmHWM") - report.libraries
+    report.speech_memory = max(report.load_memory, _memory("VmHWM") - report.libraries)
+    report.bandwidth = (before + _bandwidth()) / 2
     kept = report.prompt, report.steps, report.vocoder
     for _ in range(STARTS):
         start = time.perf_counter()
         next(size for size in speak() if size)
         report.firsts.append(time.perf_counter() - start)
     report.prompt, report.steps, report.vocoder = kept
-    report.bandwidth = _bandwidth()
     return report
 
 
@@ -196,6 +198,11 @@ def _bandwidth() -> float:
         block.sum()
         times.append(time.perf_counter() - start)
     return _READ / min(times)
+
+
+def _forget_peak() -> None:
+    """From here on the peak of memory counts."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def _memory(name: str) -> int:
