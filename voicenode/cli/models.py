@@ -125,7 +125,7 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, Sequence[tuple[str, str]]]] = {
         (
             ("voicenode models download xtts", "asks about the licence"),
             ("voicenode models download f5 --accept-license", "for a script"),
-            ("voicenode models download whisper", "no engine: writes down what recordings say"),
+            ("voicenode models download whisper", "to write down recordings"),
             ("HF_ENDPOINT=https://hf-mirror.com voicenode models download f5", "from a mirror"),
         ),
     ),
