@@ -137,7 +137,7 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, Sequence[tuple[str, str]]]] = {
 }
 
 app = typer.Typer(
-    help="Download the models of natural voices and of faster-whisper, and look after them.",
+    help="Download the models of natural voices, and look after them.",
     epilog=examples(
         ("voicenode models list", "which there are"),
         ("voicenode models download xtts", "17 languages"),
