@@ -12,6 +12,7 @@ from voicenode.cast import FallbackRules
 from voicenode.cloning import ClonedVoices, Permission, Rules, VoiceDesk, VoiceLimits
 from voicenode.errors import EngineError
 from voicenode.lan import Subnets
+from voicenode.models import MODELS, LocalModel
 from voicenode.processor import SpeechRules, VoiceProcessor
 from voicenode.quality import QualityProfiles
 from voicenode.stores.file import FileStore
@@ -192,9 +193,16 @@ def build_voices(
         transcriber=Transcriber(
             uri=chosen.speech_to_text if chosen.speech_to_text.startswith("tcp://") else None,
             find=speech_to_text.find if chosen.speech_to_text == "auto" else None,
-            whisper_model=chosen.whisper,
+            whisper_model=whisper_model(settings),
         ),
     )
+
+
+def whisper_model(settings: Settings) -> str | None:
+    """What faster-whisper listens with; `small` is where `voicenode models` puts it."""
+    if settings.cloning.whisper == "small":
+        return str(LocalModel.of(MODELS["whisper"], settings.data_dir).root)
+    return settings.cloning.whisper
 
 
 def build_jobs(settings: Settings, store: Store, processor: VoiceProcessor) -> JobQueue:

@@ -60,11 +60,16 @@ class Catalogue:
         Raises:
             SetupError: the name in a setting is not a voice.
         """
+        for setting, error in self.missing():
+            raise SetupError(ErrorCode.BAD_SETTINGS, f"{setting}: {error}") from error
+
+    def missing(self) -> Iterator[tuple[str, RequestError | EngineError]]:
+        """The settings whose voice is not there, and why: an EngineError where its engine lacks something."""
         for setting, name in self._configured.items():
             try:
                 self._named(name)
             except (RequestError, EngineError) as error:
-                raise SetupError(ErrorCode.BAD_SETTINGS, f"{setting}: {error}") from error
+                yield setting, error
 
     def with_qualities(self, names: Mapping[str, Sequence[str]]) -> Self:
         """The same catalogue, in which voices without speakers of their own show quality profiles as such.

@@ -8,7 +8,7 @@ import pytest
 from tests.support.cloning import HERE, check_once, cloning
 from tests.support.limits import LIMIT
 from voicenode.cloning import VoiceLimits
-from voicenode.errors import ErrorCode, RequestError
+from voicenode.errors import EngineError, ErrorCode, RequestError
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
@@ -49,3 +49,20 @@ async def test_a_voice_that_a_setting_names_is_pinned_and_speaks_until_it_is_del
         with pytest.raises(RequestError, match="default_voice is 'anna'") as raised:
             await node.say("Hello")
         assert raised.value.code is ErrorCode.UNKNOWN_VOICE
+
+
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ({"xtts": "download its model", "f5": "install it"}, "download its model; install it"),
+        ({}, "enable xtts or f5 in the settings"),
+    ],
+    ids=["lacking", "switched off"],
+)
+async def test_where_no_engine_clones_it_is_said_what_each_lacks(
+    tmp_path: Path, lacking: dict[str, str], told: str
+) -> None:
+    async with cloning(tmp_path, engines=(), lacking=lacking) as node:
+        with pytest.raises(EngineError, match=f"no engine of this node clones voices: {told}$") as raised:
+            await node.clone()
+        assert raised.value.code is ErrorCode.ENGINE_UNAVAILABLE

@@ -222,8 +222,8 @@ async def test_a_service_that_fails_leaves_it_to_faster_whisper() -> None:
 @pytest.mark.parametrize(
     ("model", "language", "told"),
     [
-        ("/models/mine", "en", "finds no model in /models/mine"),
-        ("large", "en", "download it: python -m voicenode.transcription.listen download large"),
+        ("/models/mine", "en", "finds no model '/models/mine'"),
+        ("large", "en", "`voicenode models download whisper` brings 'small'"),
         ("small", "", "3"),
     ],
     ids=["no folder", "no weights", "crash"],

@@ -86,10 +86,11 @@ async def test_models_are_listed_for_people_and_for_programs(cli: CommandLine, d
         "revision": model.revision,
     }
     result = await cli.run("models", "list")
-    columns, first, second, *_ = (line.split() for line in result.text.splitlines())
+    columns, first, second, *_, last = (line.split() for line in result.text.splitlines())
     assert columns[:3] == ["Model", "Installed", "Size"]
     assert first[:2] == ["xtts", "yes"]
     assert second[:5] == ["f5", "no", "CC-BY-NC-4.0,", "not", "accepted"]
+    assert last[:4] == ["whisper", "no", "MIT", str(data / "models" / "whisper")]
 
 
 async def test_without_a_terminal_a_licence_is_accepted_by_an_option_alone(cli: CommandLine) -> None:

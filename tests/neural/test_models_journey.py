@@ -18,7 +18,7 @@ pytest.importorskip("f5_tts")
 
 from tests.support import f5_checkpoints, xtts_checkpoint
 from tests.support.hub import Hub
-from voicenode.models import MODELS, LocalModel
+from voicenode.models import MODELS, LocalModel, manifest
 from voicenode_xtts import XttsEngine, XttsOptions
 
 if TYPE_CHECKING:
@@ -130,6 +130,24 @@ def test_xtts_is_ready_to_speak_after_its_download(node: Node, tmp_path: Path) -
     engine.load()
     assert len(engine.voices()) == len(xtts_checkpoint.SPEAKERS)
     assert {path.name: path.stat().st_mtime_ns for path in root.glob("*.safetensors")} == made
+
+
+def test_whisper_needs_neither_a_licence_nor_an_engine(node: Node) -> None:
+    model = MODELS["whisper"]
+    node.hub.publish(model, {file.path: file.path.encode() for file in model.files})
+    root = node.local("whisper").root
+    status, said = node.run("download", "whisper")
+    assert (status, said.splitlines()[-1]) == (0, f"whisper is ready in {root}.")
+    assert "licence" not in said
+    assert {path.name for path in root.iterdir()} == {manifest.NAME, *(file.path for file in model.files)}
+    assert node.run("verify") == (0, "whisper is whole.\n")
+    (root / "model.bin").write_bytes(b"another")
+    assert node.run("verify", "whisper")[0] == 1
+    node.hub.requests.clear()
+    assert node.run("download", "whisper")[0] == 0
+    assert len(node.hub.downloads) == 1
+    assert node.run("remove", "whisper", "--yes") == (0, "whisper is removed.\n")
+    assert not root.exists()
 
 
 def test_what_the_engine_lacks_is_said_after_the_download(node: Node, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from voicenode.voice import Voice
 from voicenode.voices import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     import pytest
@@ -85,15 +85,20 @@ async def cloning(
     store: Store | None = None,
     transcriber: Transcriber | None = None,
     default_voice: str = "tone-plain",
+    lacking: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Cloning]:
-    """A node whose store, if none is given, is in `folder`."""
+    """A node whose store, if none is given, is in `folder`.
+
+    `lacking` are engines that it does not offer, and what each lacks.
+    """
     options = options or ToneOptions()
     specs = [tone.spec(name, options=options) for name in engines]
     async with tone.pool(*specs) as pool, FileStore(folder / "store", poll=0.05) as own:
         made = {name: tone.CLASSES[name](options) for name in engines}
         voices = [Voice.of_engine(name, each) for name, engine in made.items() for each in engine.voices()]
         quality = QualityProfiles({name: engine.parameters_type for name, engine in made.items()})
-        processor = VoiceProcessor(Catalogue(voices, default_voice), pool, made, SpeechRules(), quality)
+        catalogue = Catalogue(voices, default_voice, unavailable=lacking)
+        processor = VoiceProcessor(catalogue, pool, made, SpeechRules(), quality)
         cloned = ClonedVoices(
             store or own,
             processor,

@@ -11,6 +11,9 @@ import pytest
 
 from voicenode.errors import ErrorCode, SetupError
 from voicenode.models import MODELS, LocalModel, checksum, licences, manifest
+from voicenode.parts import whisper_model
+from voicenode.settings import Settings
+from voicenode.settings.model import CloningSettings
 from voicenode_f5.files import find
 from voicenode_xtts.files import ModelFolder
 
@@ -60,6 +63,13 @@ def test_models_lie_in_the_folder_that_their_engine_looks_into(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert LocalModel.of(MODELS["xtts"], tmp_path / "voicenode").root == ModelFolder.of(None).root
+
+
+@pytest.mark.parametrize("chosen", ["small", "/srv/whisper", None])
+def test_faster_whisper_looks_where_its_model_is_put(tmp_path: Path, chosen: str | None) -> None:
+    settings = Settings(data_dir=tmp_path, cloning=CloningSettings(whisper=chosen))
+    found = LocalModel.of(MODELS["whisper"], tmp_path).root
+    assert whisper_model(settings) == (str(found) if chosen == "small" else chosen)
 
 
 def test_a_model_is_there_when_each_of_its_files_has_its_size(tmp_path: Path) -> None:
@@ -118,6 +128,12 @@ def test_a_model_is_converted_when_all_of_its_pickles_are(tmp_path: Path) -> Non
     assert not local.is_converted()
     (local.root / "speakers_xtts.safetensors").touch()
     assert local.is_converted()
+
+
+def test_nothing_is_made_of_what_faster_whisper_reads(tmp_path: Path) -> None:
+    local = install(tmp_path, "whisper")
+    assert local.is_converted()
+    assert {*local.model.paths()} == {"config.json", "tokenizer.json", "vocabulary.txt", "model.bin"}
 
 
 def test_removing_takes_all_that_was_downloaded_and_made_of_it(tmp_path: Path) -> None:
@@ -179,6 +195,10 @@ def test_a_licence_is_accepted_once_and_each_for_itself(tmp_path: Path) -> None:
     assert not licences.is_accepted(folder, creative)
     licences.accept(folder, creative)
     assert licences.is_accepted(folder, cpml)
+
+
+def test_a_licence_that_asks_for_nothing_is_not_to_be_accepted(tmp_path: Path) -> None:
+    assert licences.is_accepted(tmp_path, MODELS["whisper"].licence)
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{", b"\xff"])

@@ -11,20 +11,24 @@ import typer
 from voicenode.cli.config import ConfigOption, load_settings
 from voicenode.cli.nodes import LOCAL_URI, NodeOption
 from voicenode.cli.output import JsonOption, as_json, note, table
-from voicenode.errors import ErrorCode, VoiceServiceError
+from voicenode.errors import EngineError, ErrorCode, SetupError, VoiceServiceError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from voicenode.settings import LoadedSettings
 
 
 def check_config(config: ConfigOption = None, *, for_program: JsonOption = False) -> None:
     """Check the settings and show where each comes from.
 
-    Wrong settings are named with their place, and the exit status is 2.
+    Wrong settings are named with their place, and the exit status is 2; so are voices that there are not, as
+    far as that can be told without loading an engine.
     """
     loaded = load_settings(config)
     for name, error in loaded.unavailable.items():
         note(f"Warning: the engine {name} cannot be used: {error}")
+    asyncio.run(_check_voices(loaded))
     changed = asyncio.run(_changed(loaded.settings.data_dir))
     settings = [
         (path, changed[path], "changed while the node ran")
@@ -53,6 +57,22 @@ def health(
     on this machine is asked.
     """
     asyncio.run(_check_health(node or LOCAL_URI, timeout))
+
+
+async def _check_voices(loaded: LoadedSettings) -> None:
+    """Raise SetupError where settings name voices that there are not; what cannot be told is a warning."""
+    from voicenode.doctor.voices import missing_voices  # noqa: PLC0415 (other commands do without)
+
+    wrong: list[str] = []
+    for setting, error in (await missing_voices(loaded)).items():
+        if isinstance(error, EngineError):
+            note(f"Warning: {setting}: {error}")
+        elif loaded.settings.store.url is not None:
+            note(f"Warning: {setting}: {error}; voices in Redis were not looked at")
+        else:
+            wrong.append(f"{setting}: {error}")
+    if wrong:
+        raise SetupError(ErrorCode.BAD_SETTINGS, "\n".join(wrong))
 
 
 async def _changed(data_dir: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`voicenode models`: what natural voices speak with, downloaded once."""
+"""`voicenode models`: what natural voices speak with, and faster-whisper listens with, downloaded once."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def download(
     with _keeping(folder):
         _settle_licence(model, folder, accepted=accept_license)
         changed = downloading.download(local, _progress, offline=offline)
-    if changed or not local.is_converted():
-        _load_once(local)
+    if model.engine and (changed or not local.is_converted()):
+        _load_once(local, model.engine)
     note(f"{name} is ready in {local.root}.")
 
 
@@ -125,6 +125,7 @@ _EXAMPLES: dict[Callable[..., None], tuple[str, Sequence[tuple[str, str]]]] = {
         (
             ("voicenode models download xtts", "asks about the licence"),
             ("voicenode models download f5 --accept-license", "for a script"),
+            ("voicenode models download whisper", "to write down recordings"),
             ("HF_ENDPOINT=https://hf-mirror.com voicenode models download f5", "from a mirror"),
         ),
     ),
@@ -176,12 +177,12 @@ def _row(local: LocalModel, data_dir: Path) -> tuple[str, ...]:
     from voicenode.models.licences import is_accepted  # noqa: PLC0415 (other commands do without)
 
     model, size = local.model, local.size()
-    accepted = "accepted" if is_accepted(data_dir, model.licence) else "not accepted"
+    accepted = ", accepted" if is_accepted(data_dir, model.licence) else ", not accepted"
     return (
         model.name,
         local.state(),
         _readable(size) if size else "",
-        f"{model.licence.name}, {accepted}",
+        model.licence.name + (accepted if model.licence.sentence else ""),
         str(local.root),
         model.revision[:8],
         model.description,
@@ -210,12 +211,12 @@ def _agreed(question: str) -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty() and typer.confirm(question, err=True)
 
 
-def _load_once(local: LocalModel) -> None:
+def _load_once(local: LocalModel, engine: str) -> None:
     from voicenode.models.first_load import load_once  # noqa: PLC0415 (other commands do without)
 
     try:
         with waiting(f"Loading {local.model.name} once"):
-            load_once(local)
+            load_once(local, engine)
     except EngineError as error:
         sentence = f"{local.model.name} is downloaded and verified, but cannot be used yet: {error}"
         raise EngineError(error.code, sentence) from error

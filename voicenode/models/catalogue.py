@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ModelName = Literal["xtts", "f5", "f5-base", "e2"]
-_PICKLES = {".pth", ".bin"}
+ModelName = Literal["xtts", "f5", "f5-base", "e2", "whisper"]
+_PICKLES = ("*.pth", "pytorch_model.bin")
+"""Other `.bin` files are none: CTranslate2 calls its own format `model.bin`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class Licence:
     """What whoever downloads a model agrees to."""
 
     name: str
-    sentence: str
+    sentence: str | None
+    """What it asks for, in short; None of a licence that nobody has to accept."""
     url: str
     variable: str | None = None
     """The environment variable by whose value 1 other programs have it accepted."""
@@ -42,7 +44,7 @@ class File:
     def converted(self) -> str | None:
         """The path of what its engine makes of it, once; None where it is used as it is."""
         path = PurePosixPath(self.path)
-        return str(path.with_suffix(".safetensors")) if path.suffix in _PICKLES else None
+        return str(path.with_suffix(".safetensors")) if any(map(path.match, _PICKLES)) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,18 @@ class Model:
     """What one download brings."""
 
     name: ModelName
-    engine: str
-    """The engine that speaks with it, in whose folder it lies."""
+    engine: str | None
+    """The engine that speaks with it; None of what listens."""
     description: str
     licence: Licence
     files: tuple[File, ...]
     options: Mapping[str, str] = field(default_factory=dict)
     """The options of the engine that choose this model."""
+
+    @property
+    def folder(self) -> str:
+        """The folder that it lies in, and the extra that brings what it takes."""
+        return self.engine or self.name
 
     @property
     def revision(self) -> str:
@@ -74,6 +81,7 @@ _XTTS, _XTTS_REVISION = "coqui/XTTS-v2", "6c2b0d75eae4b7047358e3b6bd9325f857d43f
 _F5, _F5_REVISION = "SWivid/F5-TTS", "84e5a410d9cead4de2f847e7c9369a6440bdfaca"
 _E2, _E2_REVISION = "SWivid/E2-TTS", "98016df3e24487aad803aff506335caba8414195"
 _VOCOS, _VOCOS_REVISION = "charactr/vocos-mel-24khz", "0feb3fdd929bcd6649e0e7c5a688cf7dd012ef21"
+_WHISPER, _WHISPER_REVISION = "Systran/faster-whisper-small", "536b0662742c02347bc0e980a01041f333bce120"
 
 _CPML = Licence(
     "CPML",
@@ -88,6 +96,7 @@ _CC_BY_NC = Licence(
     "and asks to name its authors.",
     "https://creativecommons.org/licenses/by-nc/4.0/",
 )
+_MIT = Licence("MIT", None, f"https://huggingface.co/{_WHISPER}")
 
 
 def _f5(name: ModelName, model: str, description: str, checkpoint: File) -> Model:
@@ -134,6 +143,16 @@ _ALL = (
         "E2TTS_Base",
         "E2 TTS: English and Chinese, cloned voices",
         _same(_E2, _E2_REVISION, "E2TTS_Base/model_1200000.safetensors"),
+    ),
+    Model(
+        "whisper",
+        None,
+        "Whisper small, for faster-whisper: writes down what recordings say",
+        _MIT,
+        tuple(
+            _same(_WHISPER, _WHISPER_REVISION, name)
+            for name in ("config.json", "tokenizer.json", "vocabulary.txt", "model.bin")
+        ),
     ),
 )
 MODELS = {model.name: model for model in _ALL}

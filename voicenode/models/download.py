@@ -47,13 +47,13 @@ def download(local: LocalModel, progress: Progress, *, offline: bool = False) ->
                 f"{', '.join(missing)} of {local.model.name}: not in {local.root}, or damaged; "
                 "run the command again without --offline and HF_HUB_OFFLINE"
             )
-        _require_hub(local.model.engine)
+        _require_hub(local.model.folder)
         _complete(local, [file for file in local.model.files if file.path in missing], progress)
         return True
 
 
 def _require_hub(extra: str) -> None:
-    """Raise ModelError where the library is not installed, which the extra of the engine brings."""
+    """Raise ModelError where the library is not installed, which the model's extra brings."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # what runs in a house is nobody's business
     try:
         import huggingface_hub  # noqa: F401, PLC0415 (an extra, and heavy)

@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from voicenode.models.local import LocalModel
 
 
-def load_once(local: LocalModel, path: str | None = None) -> None:
+def load_once(local: LocalModel, engine: str) -> None:
     """Load a downloaded model on the processor, in this process: the engine converts what it does not map.
 
     Args:
         local: the model.
-        path: where the class of the engine is, as `module:Class`; None for the installed one.
+        engine: the engine that speaks with it.
 
     Raises:
         EngineError: the engine is not installed (`unknown-engine`), or cannot load the model.
     """
-    engine = engine_class(path or engine_path(local.model.engine))
-    options = engine.options_type(path=str(local.root), device="cpu", **local.model.options)
-    engine(options).load()
+    kind = engine_class(engine_path(engine))
+    options = kind.options_type(path=str(local.root), device="cpu", **local.model.options)
+    kind(options).load()

@@ -17,8 +17,8 @@ _NAME = "licences.json"
 
 
 def is_accepted(data_dir: Path, licence: Licence) -> bool:
-    """Whether this licence was accepted at any time before."""
-    return licence.name in _accepted(data_dir)
+    """Whether this licence was accepted at any time before, or nobody has to."""
+    return licence.sentence is None or licence.name in _accepted(data_dir)
 
 
 def accept(data_dir: Path, licence: Licence) -> None:

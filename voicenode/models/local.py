@@ -29,7 +29,7 @@ class LocalModel:
 
     @classmethod
     def of(cls, model: Model, data_dir: Path) -> LocalModel:
-        return cls(model, data_dir / "models" / model.engine)
+        return cls(model, data_dir / "models" / model.folder)
 
     @property
     def unfinished(self) -> Path:
@@ -122,7 +122,7 @@ class LocalModel:
 
     def _others(self) -> list[LocalModel]:
         """The other models in this folder, here or not."""
-        models = (model for model in MODELS.values() if model.engine == self.model.engine)
+        models = (model for model in MODELS.values() if model.folder == self.model.folder)
         return [replace(self, model=model) for model in models if model != self.model]
 
     def _remove_empty_folders(self) -> None:

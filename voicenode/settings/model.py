@@ -215,7 +215,7 @@ class CloningSettings(Section):
     speech_to_text: SpeechToText = "auto"
     """Who hears words that nobody wrote down: tcp://HOST:PORT, auto for the first found by mDNS, or off."""
     whisper: Name | None = "small"
-    """Model or folder for faster-whisper, where it is installed and nobody else listens; null for none."""
+    """For faster-whisper, where nobody else listens: small, once downloaded, or a folder; null for none."""
 
 
 class EngineSettings(Section):
