@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("voicenode")
     group.addoption("--long", action="store_true", help="run each endurance case whole, not a tenth of it")
     group.addoption("--no-neural", action="store_true", help="leave out the tests that need torch")
+
+
+def pytest_configure() -> None:
+    """A shell has its background ignore a Ctrl-C, which the programs under test would inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

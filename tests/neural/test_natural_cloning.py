@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.neural, pytest.mark.timeout(300)]
 
 TEXT = "Yes."
 ENGINES = ("xtts", "f5")
+_WAV_HEADER = 44
 
 
 class Doors:
@@ -90,7 +91,7 @@ class Doors:
         where = ("--node", self.node.daemon.uri)
         spoken = await self.cli.run("say", "-v", voice, "-o", "-", *where, TEXT)
         assert spoken.status == 0, spoken.stderr
-        assert len(spoken.stdout) > 1000
+        assert len(spoken.stdout) > _WAV_HEADER  # what random weights say may be a single token long
 
     async def _ask(self, request: str, **data: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         await self.peer.ask(f"{self.node.base}/request/{request}", **data)
