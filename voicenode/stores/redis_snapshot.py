@@ -40,7 +40,7 @@ class Snapshot:
         return {record.document.key: record for record in records if record.document}
 
     def write(self, records: Iterable[RedisRecord]) -> None:
-        """Keep the documents among these instead of what was kept before, one thread after the other."""
+        """Keep the documents among these instead of what was kept before, one process after the other."""
         try:
             with self._held():
                 self._write(records)
