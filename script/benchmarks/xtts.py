@@ -23,7 +23,8 @@ _SLOW = ("upstream", "exact")
 _SMALL_TOKENS = 60
 _FIDELITY_STEPS, _SMALL_FIDELITY_STEPS = 200, 60
 _NOTE = (
-    "Every side speaks one text as {tokens} tokens with the same random weights, which never end a sentence"
+    "Every side reads one text, {characters} characters that the vocabulary makes {text_tokens} tokens of,"
+    " and speaks it as {tokens} tokens of sound with the same random weights, which never end a sentence"
     " by themselves; guards, trimming and loudness are off, for upstream has none. Files are cached in"
     " memory. Our sides have the surroundings that a node gives its engines ({surroundings}), upstream those"
     " that it comes with. The fast side had {rounds} rounds, upstream and the exact one the first of them and"
@@ -43,7 +44,13 @@ async def measure(rounds: int, *, small: bool) -> Result:
         weights = (folder / "model.pth").stat().st_size
     figures = Figures(taken, weights, fidelity, batches)
     surroundings = ", ".join(f"`{name}={value}`" for name, value in ENVIRONMENT.items())
-    note = _NOTE.format(tokens=tokens, rounds=rounds, surroundings=surroundings)
+    note = _NOTE.format(
+        characters=len(TEXT),
+        text_tokens=taken[0].reports["fast"].text_tokens,
+        tokens=tokens,
+        rounds=rounds,
+        surroundings=surroundings,
+    )
     return Result(figures.rows(), note, figures.rounds(), figures.bars())
 
 

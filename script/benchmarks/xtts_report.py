@@ -24,6 +24,8 @@ def tokens_of(text: str) -> int:
 class Report:
     """What one side took; seconds and bytes."""
 
+    text_tokens: int = 0
+    """How the text is read."""
     wake: float = 0
     """From no process at all to the first sound."""
     load: float = 0

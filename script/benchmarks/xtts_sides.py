@@ -86,7 +86,8 @@ def ours(folder: Path, tokens: int, begun: float, precision: str) -> Report:
     watch = Stopwatch(report)
     model.decoder.generate = watch.tokens(model.decoder.generate)  # type: ignore[method-assign, assignment]
     VocoderStream.feed = watch.vocoder(VocoderStream.feed)  # type: ignore[method-assign]
-    positions = len(task.style) + len(model.tokenizer.encode(TEXT, "en")) + tokens / 2
+    report.text_tokens = len(model.tokenizer.encode(TEXT, "en"))
+    positions = len(task.style) + report.text_tokens + tokens / 2
     report.read = step_bytes(model.config["model_args"], positions, 1 if precision == "fast" else 4)
 
     def speak() -> Iterator[int]:
@@ -115,7 +116,8 @@ def upstream(folder: Path, tokens: int, begun: float) -> Report:
         model: Any = Xtts(config)
         model.load_checkpoint(config, checkpoint_dir=folder)
     voice = model.speaker_manager.speakers[VOICE]
-    positions = voice["gpt_cond_latent"].shape[1] + len(model.tokenizer.encode(TEXT, "en")) + tokens / 2
+    report.text_tokens = len(model.tokenizer.encode(TEXT, "en"))
+    positions = voice["gpt_cond_latent"].shape[1] + report.text_tokens + tokens / 2
     report.read = step_bytes(config.model_args, positions, 4)
     watch = Stopwatch(report)
     model.gpt.get_generator = watch.tokens(model.gpt.get_generator)

@@ -6,6 +6,7 @@ pytest.importorskip("TTS")
 
 from TTS.tts.layers.xtts.tokenizer import VoiceBpeTokenizer
 
+from script.benchmarks.xtts_report import TEXT
 from tests.support import xtts_checkpoint
 from voicenode.engine import EngineError, ErrorCode, RequestError
 from voicenode_xtts import XttsEngine, XttsOptions
@@ -36,7 +37,7 @@ SENTENCES = {
 
 @pytest.fixture(scope="module")
 def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return xtts_checkpoint.write_vocabulary(tmp_path_factory.mktemp("xtts"))
+    return xtts_checkpoint.write_vocabulary(tmp_path_factory.mktemp("xtts"), xtts_checkpoint.FULL)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +63,10 @@ def test_a_text_whose_letters_the_model_has_never_seen_is_refused(tokenizer: Tok
     with pytest.raises(RequestError, match="most of its letters are unknown to the model; it speaks en, es"):
         tokenizer.encode(text, "en")
     assert tokenizer.encode(f"They say {text[:3]} here.", "en")
+
+
+def test_the_vocabulary_of_a_full_checkpoint_reads_english_in_pieces_of_words(tokenizer: Tokenizer) -> None:
+    assert len(tokenizer.encode(TEXT, "en")) < 0.65 * len(TEXT)
 
 
 def test_numbers_and_abbreviations_are_written_out(tokenizer: Tokenizer, vocabulary: Path) -> None:

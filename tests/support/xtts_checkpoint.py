@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from TTS.tts.configs.xtts_config import XttsArgs, XttsAudioConfig, XttsConfig
 from TTS.tts.models import xtts
 
+from tests.support.checkout import ROOT
 from voicenode_xtts.vocoder import HOP, Decoding
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ _LETTERS = [
     for first, last in ((0x21, 0x7E), (0xA1, 0x17F), (0x400, 0x45F), (0x600, 0x6FF), (0x900, 0x97F))
     for code in range(first, last + 1)
 ]
-_MERGES = ("t h", "th e", "a n", "an d", "e r", "o u", "i n", "in g")
+_FEW_MERGES = ("t h", "th e", "a n", "an d", "e r", "o u", "i n", "in g")
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,12 @@ class Sizes:
     heads: int = 4
     text_tokens: int = 0
     """Entries of the vocabulary; no fewer than there are letters."""
+    merges: int = 0
+    """Byte-pair merges that are learnt of English; without them there are a few that never change."""
 
 
-SMALL, FULL = Sizes(), Sizes(layers=30, width=1024, heads=16, text_tokens=6681)
+SMALL, FULL = Sizes(), Sizes(layers=30, width=1024, heads=16, text_tokens=6681, merges=500)
+"""The published vocabulary keeps its merges language after language, some 500 of them for English."""
 
 
 def write(folder: Path, sizes: Sizes = SMALL, seed: int = 0) -> Path:
@@ -60,7 +66,7 @@ def write(folder: Path, sizes: Sizes = SMALL, seed: int = 0) -> Path:
 def write_vocabulary(folder: Path, sizes: Sizes = SMALL) -> Path:
     """Write vocab.json."""
     path = folder / "vocab.json"
-    path.write_text(json.dumps(_vocabulary(sizes.text_tokens), ensure_ascii=False))
+    path.write_text(json.dumps(_vocabulary(sizes), ensure_ascii=False))
     return path
 
 
@@ -115,11 +121,11 @@ def _config(sizes: Sizes, text_tokens: int) -> XttsConfig:
     return config
 
 
-def _vocabulary(size: int) -> dict[str, Any]:
+def _vocabulary(sizes: Sizes) -> dict[str, Any]:
     special = ["[STOP]", "[UNK]", "[SPACE]", "[START]", *(f"[{code}]" for code in LANGUAGE_TOKENS)]
-    merged = [merge.replace(" ", "") for merge in _MERGES]
-    known = [*special, *_LETTERS, *merged]
-    known += [f"<{number}>" for number in range(size - len(known))]
+    merges = _english_merges(sizes.merges) if sizes.merges else list(_FEW_MERGES)
+    known = [*special, *_LETTERS, *(merge.replace(" ", "") for merge in merges)]
+    known += [f"<{number}>" for number in range(sizes.text_tokens - len(known))]
     added = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     return {
         "version": "1.0",
@@ -138,9 +144,20 @@ def _vocabulary(size: int) -> dict[str, Any]:
             "end_of_word_suffix": None,
             "fuse_unk": False,
             "vocab": {name: number for number, name in enumerate(known)},
-            "merges": list(_MERGES),
+            "merges": merges,
         },
     }
+
+
+def _english_merges(count: int) -> list[str]:
+    """What joins the letters of English soonest, learnt of this project's own documentation."""
+    texts = [path.read_text() for path in sorted((ROOT / "docs").glob("*.md"))]
+    words = re.findall("[a-z]+", " ".join(texts).lower())
+    letters = len(set("".join(words)))
+    learning = Tokenizer(models.BPE())
+    learning.pre_tokenizer = pre_tokenizers.Whitespace()
+    learning.train_from_iterator(words, trainers.BpeTrainer(vocab_size=letters + count, show_progress=False))
+    return [" ".join(merge) for merge in json.loads(learning.to_str())["model"]["merges"]]
 
 
 @torch.no_grad()
