@@ -36,7 +36,7 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         if target == "README.md":
             target = "docs/index.md"
         if not target.startswith("docs/") or (ROOT / target).is_dir():
-            return f"{text} (`{target}`)"
+            return f"`{target}`" if text.strip("`") == target else f"{text} (`{target}`)"
         start = posixpath.dirname(source) or "."
         return f"[{text}]({posixpath.relpath(target.removeprefix('docs/'), start)}{heading})"
 
