@@ -122,3 +122,11 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     """One Redis for all tests, each of which takes a prefix of its own and leaves the server alone."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture(params=["file", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> str:
+    """A store of the test's own, for `open_store`: the test is run with each kind."""
+    if request.param == "file":
+        return f"file:{tmp_path / 'shared'}"
+    return f"{redis_server.url}?prefix={tmp_path.name}&cache={tmp_path / 'cache'}"

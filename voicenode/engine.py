@@ -173,6 +173,8 @@ class TTSEngine(ABC, Generic[Options]):
     def clone_voice(self, recordings: Sequence[str], transcript: str | None) -> bytes:
         """What the engine would otherwise compute from the recordings of a voice at every request.
 
+        An engine that takes several segments at once is called on another thread, and goes on speaking.
+
         Args:
             recordings: paths of mono WAV files, 16-bit, which were checked and trimmed.
             transcript: the words of the first recording; None where `needs_transcript` is not set.

@@ -92,13 +92,6 @@ async def test_a_voice_outlives_its_node(tmp_path: Path) -> None:
         assert await node.say("Hello", "Anna") == heard
 
 
-@pytest.fixture(params=["file", "redis"])
-def url(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> str:
-    if request.param == "file":
-        return f"file:{tmp_path / 'shared'}"
-    return f"{redis_server.url}?prefix={tmp_path.name}&cache={tmp_path / 'cache'}"
-
-
 async def test_a_voice_that_another_node_made_speaks_here(url: str, tmp_path: Path) -> None:
     async with (
         open_store(url) as store,

@@ -1,15 +1,18 @@
 import asyncio
+import hashlib
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.support import tone
-from tests.support.engines.voicenode_tone import ToneOptions, spell
+from tests.support.cloning import read_of
+from tests.support.engines.voicenode_tone import ToneOptions, sound_of, spell
 from tests.support.limits import LIMIT
 from tests.support.nvml import FakeNvml
 from voicenode.engine import Segment
@@ -377,6 +380,18 @@ async def test_a_batching_engine_that_is_killed_fails_all_whom_it_speaks_to_and_
                     await listener
                 assert raised.value.code == ErrorCode.ENGINE_LOST
         assert await speak(turns, "three") == "three"
+
+
+async def test_a_voice_is_cloned_beside_those_to_whom_a_batching_engine_speaks(tmp_path: Path) -> None:
+    recording = tmp_path / "voice.wav"
+    os.mkfifo(recording)
+    async with tone.pool(tone.spec("tone4")) as pool, asyncio.timeout(LIMIT):
+        cloning = asyncio.create_task(pool.clone("tone4", [str(recording)], None))
+        async with read_of(recording) as sound:
+            assert await say(pool, "hello", "tone4") == "hello"
+            assert not cloning.done()
+            sound.write(b"sound")
+        assert sound_of(await cloning) == hashlib.sha256(b"sound").hexdigest()[:8]
 
 
 async def test_the_least_recently_used_engine_makes_room() -> None:

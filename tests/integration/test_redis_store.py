@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,14 @@ from tests.support.stores import open_store
 from voicenode.errors import ErrorCode, StoreError
 from voicenode.stores import redis_link
 from voicenode.stores.redis_files import CHUNK
+from voicenode.stores.redis_snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
     from tests.support.mqtt_proxy import Fate
+    from voicenode.stores.redis_record import RedisRecord
     from voicenode.stores.store import Document, Store
 
 pytestmark = pytest.mark.usefixtures("heartbeat")
@@ -204,6 +207,29 @@ async def test_a_snapshot_that_is_not_whole_is_none(
         else:
             with pytest.raises(StoreError, match="cannot be reached"):
                 await store.list("voices")
+
+
+async def test_a_store_that_is_closed_while_it_keeps_what_it_knows_lets_that_end_first(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    begun, go_on, write = threading.Event(), threading.Event(), Snapshot.write
+
+    def slowly(snapshot: Snapshot, records: Iterable[RedisRecord]) -> None:
+        told.append("begun")
+        begun.set()
+        go_on.wait(LIMIT)
+        write(snapshot, records)
+        told.append("ended")
+
+    monkeypatch.setattr(Snapshot, "write", slowly)
+    async with open_store(url) as store, store.watch("voices"):
+        await store.put("voices", "anna", {})
+        await asyncio.to_thread(begun.wait, LIMIT)
+        await store.put("voices", "bob", {})
+        await store.list("voices")
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+    assert told == ["begun", "ended", "begun", "ended"]
 
 
 @asynccontextmanager

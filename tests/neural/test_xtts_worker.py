@@ -15,6 +15,8 @@ pytest.importorskip("TTS")
 import torch
 
 from tests.support import xtts_checkpoint
+from tests.support.cloning import read_of, recording
+from tests.support.limits import LIMIT
 from voicenode.audio import PcmFormat
 from voicenode.engine import EngineError, ErrorCode, RequestError, Segment
 from voicenode.workers.process import EngineProcess, EngineSpec
@@ -104,6 +106,24 @@ async def test_eight_who_listen_at_once_hear_what_each_hears_alone(process: Engi
         assert len(both[0]) == len(both[1])
         assert np.abs(both[0] - both[1]).max() <= 8
     assert len(set(alone)) == LISTENERS
+
+
+async def test_others_are_spoken_to_while_a_voice_is_cloned(process: EngineProcess, tmp_path: Path) -> None:
+    whole, coming = tmp_path / "whole.wav", tmp_path / "coming.wav"
+    whole.write_bytes(recording())
+    os.mkfifo(coming)
+    segments = [listener(number) for number in range(3)]
+    async with asyncio.timeout(LIMIT):
+        cloning = asyncio.create_task(process.clone([str(coming)], None))
+        async with read_of(coming):
+            assert all(await asyncio.gather(*(heard(process, segment) for segment in segments)))
+            assert not cloning.done()
+        with pytest.raises(RequestError, match="cannot be read"):
+            await cloning
+        alone = await process.clone([str(whole)], None)
+        listening = [asyncio.create_task(heard(process, segment)) for segment in segments]
+        assert await process.clone([str(whole)], None) == alone
+        assert all(await asyncio.gather(*listening))
 
 
 async def test_whoever_listens_when_the_worker_is_killed_is_told(process: EngineProcess) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import os
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tests.support import recorded, tone
 from tests.support.engines.voicenode_tone import ToneOptions, spell
+from tests.support.limits import LIMIT
 from voicenode import recordings
 from voicenode.cloning import Asker, ClonedVoices, Permission, Rules, VoiceLimits
 from voicenode.processor import SpeechRules, VoiceProcessor
@@ -116,3 +118,17 @@ async def cloning(
 def lines(diary: Path) -> list[str]:
     """What a tone engine has written into its diary."""
     return diary.read_text().splitlines() if diary.exists() else []
+
+
+@asynccontextmanager
+async def read_of(fifo: Path) -> AsyncIterator[BinaryIO]:
+    """Entered when somebody reads a recording that is not written yet, who waits until this is left."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            with suppress(OSError):  # as long as nobody reads
+                writer = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+                break
+            await asyncio.sleep(0.005)
+    os.set_blocking(writer, True)
+    with os.fdopen(writer, "wb") as file:
+        yield file

@@ -51,6 +51,7 @@ class Mirror:
         self._link = link
         self._snapshot = snapshot
         self._changes_to_keep = False
+        self._saving: asyncio.Task[None] | None = None
         self._save_after = 0.0
         """The time before which nothing is kept, lest every use of a voice is."""
         self._space = space
@@ -98,15 +99,15 @@ class Mirror:
                 await self.save()
 
     async def save(self) -> None:
-        """Keep what is known for a start while Redis is lost."""
+        """Keep what is known for a start while Redis is lost; what is being kept already comes first."""
+        if self._saving is not None:
+            await asyncio.shield(self._saving)
         if self._changes_to_keep:
             self._changes_to_keep = False
             self._save_after = time.monotonic() + _SAVE_SECONDS
-            try:
-                await asyncio.to_thread(self._snapshot.write, self.records)
-            except asyncio.CancelledError:
-                self._changes_to_keep = True  # whoever closes the store waits until they are kept
-                raise
+            writing = asyncio.to_thread(self._snapshot.write, self.records)
+            self._saving = asyncio.create_task(writing, name="keep what is known of redis")
+            await asyncio.shield(self._saving)
 
     async def _recall(self) -> bool:
         """Whether something is known; else it is what an earlier process knew."""

@@ -5,15 +5,18 @@ Everything here blocks.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
-import secrets
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from voicenode.stores.lock import flocked
 from voicenode.stores.redis_record import STAMP, RedisRecord, dump, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _NO_STAMP = b"-" * STAMP
@@ -37,17 +40,30 @@ class Snapshot:
         return {record.document.key: record for record in records if record.document}
 
     def write(self, records: Iterable[RedisRecord]) -> None:
-        """Keep the documents among these instead of what was kept before."""
-        draft = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.tmp")
+        """Keep the documents among these instead of what was kept before, one process after the other."""
         try:
-            self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            with self._held():
+                self._write(records)
+        except OSError as error:
+            _log.warning("what is known of Redis is not kept for a start without it: %s", error)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the folder alone, among all threads and processes."""
+        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
+        with flocked(os.open(self._path.parent, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_EX):
+            yield
+
+    def _write(self, records: Iterable[RedisRecord]) -> None:
+        draft = self._path.with_name(f"{self._path.name}.tmp")  # the one that a crash left is written over
+        try:
             with draft.open("wb") as file:
                 draft.chmod(0o600)
                 file.writelines(_line(record) for record in records)
             draft.replace(self._path)
-        except OSError as error:
+        except OSError:
             draft.unlink(missing_ok=True)
-            _log.warning("what is known of Redis is not kept for a start without it: %s", error)
+            raise
 
 
 def _line(record: RedisRecord) -> bytes:

@@ -5,7 +5,8 @@ Frames out: `loaded` {rate, width, channels, streams}, `audio` {id} + PCM or art
 `error` {id, code, text, refused}; an error without id means that the engine could not be loaded, and
 `refused` that the text will not do, whoever speaks it.
 
-The main thread runs the model; one thread reads frames. When the daemon goes away, so does this process.
+The main thread runs the model; one thread reads frames, and each voice that is cloned beside listeners has
+one. When the daemon goes away, so does this process.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ _ALIVE = 0.1
 """Seconds between two signs of life, at least: engines give one with every step."""
 
 NICENESS = 5
-"""How far an engine stands back for the daemon: it has a third of its weight where both want a processor."""
+"""How far an engine stands back for the daemon: it has a third of its weight where both want a processor.
+
+A voice that is cloned stands back as far for those who listen.
+"""
 
 
 @dataclasses.dataclass(slots=True)
@@ -61,6 +65,7 @@ class Worker:
 
     def __init__(self, connection: socket.socket, engine_path: str) -> None:
         self._connection = connection
+        self._sending = threading.Lock()
         self._frames = connection.makefile("rb")
         self._engine_path = engine_path
         self._waiting: deque[Frame] = deque()
@@ -107,7 +112,18 @@ class Worker:
             frame = self._waiting.popleft()
             run_id = frame.data["id"]
             stop = self._stops[run_id]
-            runs.append(_Run(run_id, stop, _chunks(engine, frame, stop)))
+            run = _Run(run_id, stop, _chunks(engine, frame, stop))
+            if frame.type == "clone" and self._streams > 1:
+                threading.Thread(target=self._finish, args=(run,), name="clone", daemon=True).start()
+            else:
+                runs.append(run)
+
+    def _finish(self, run: _Run) -> None:
+        """Go through with a run that takes long without a chunk, beside those who listen."""
+        os.nice(NICENESS)  # for Linux, a thread has its own, and hands it on to those that it starts
+        while self._step(run):
+            pass
+        self._stops.pop(run.id, None)
 
     def _step(self, run: _Run) -> bool:
         """Send the next chunk of a segment; False when it was the last."""
@@ -148,7 +164,8 @@ class Worker:
 
     def _send(self, frame: Frame) -> None:
         try:
-            self._connection.sendall(encode(frame))
+            with self._sending:
+                self._connection.sendall(encode(frame))
         except OSError:
             os._exit(0)
 

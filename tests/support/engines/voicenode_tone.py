@@ -210,6 +210,7 @@ class BatchToneEngine(ToneEngine):
         description="Spells texts in tones",
         licence="Apache-2.0",
         url="https://example.org/tone",
+        clones=True,
         streams=4,
     )
 
