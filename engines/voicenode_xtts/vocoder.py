@@ -30,8 +30,8 @@ _BLOCK = 32
 gigabytes; of few frames, 32 kB each between two levels, all stays in the processor's cache. Of fewer, the
 calls cost more than what they compute."""
 _STEP = 8
-"""What the frames that are decoded at a time are a multiple of, but for the last ones. For each number of them
-oneDNN compiles and keeps 78 convolutions, and the heap keeps holes of other sizes."""
+"""What the number of frames that are decoded at a time is a multiple of, but for the last ones. For each such
+number oneDNN compiles and keeps 78 convolutions, and the heap keeps holes of other sizes."""
 
 
 class HifiGan(nn.Module):
