@@ -28,7 +28,7 @@ def _there_are(known: Sequence[str]) -> str:
     if not known:
         return "there is none"
     more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    return f"known: {', '.join(map(repr, known[:_LISTED]))}{more}"
+    return f"known: {', '.join(map(repr, sorted(known)[:_LISTED]))}{more}"
 
 
 def _near(value: str, known: Mapping[str, str]) -> Sequence[str]:
