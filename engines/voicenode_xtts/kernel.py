@@ -109,19 +109,19 @@ def _narrow(number: Any, array: Any, place: Any) -> Any:  # noqa: ANN401, ARG001
 
 
 @compiled
-def _normalise(rows: Rows, norm: Norm, out: Rows) -> None:
+def normalise(rows: Rows, norm: Norm, out: Rows) -> None:
+    """A layer norm of each row, into the first rows of `out`."""
+    count = np.float32(rows.shape[1])
     for text in range(len(rows)):
-        row = rows[text]
-        count = np.float32(row.size)
-        total = _ZERO
-        for value in row:
-            total += value
-        mean, squares = total / count, _ZERO
-        for value in row:
-            squares += (value - mean) * (value - mean)
+        row, normed, total, squares = rows[text], out[text], _ZERO, _ZERO
+        for place in range(row.size):
+            total += row[place]
+        mean = total / count
+        for place in range(row.size):
+            squares += (row[place] - mean) * (row[place] - mean)
         scale = _ONE / np.sqrt(squares / count + _EPSILON)
         for place in range(row.size):
-            out[text, place] = (row[place] - mean) * scale * norm.weight[place] + norm.bias[place]
+            normed[place] = (row[place] - mean) * scale * norm.weight[place] + norm.bias[place]
 
 
 @compiled
@@ -207,13 +207,13 @@ def step(hidden: Rows, block: Block, earlier: Earlier, scratch: Scratch) -> None
         scratch: with as many rows as there are texts, and as many scores as positions have room.
     """
     scores, narrow, mixed, wide = scratch
-    _normalise(hidden, block.norm_1, narrow)
+    normalise(hidden, block.norm_1, narrow)
     _project(narrow, block.mix, mixed)
     _keep(mixed, earlier)
     _attend(mixed, earlier, scores, narrow)
     _project(narrow, block.attended, mixed)
     _add(hidden, mixed)
-    _normalise(hidden, block.norm_2, narrow)
+    normalise(hidden, block.norm_2, narrow)
     _project(narrow, block.widen, wide)
     _gelu(wide)
     _project(wide, block.narrow, mixed)

@@ -1,4 +1,7 @@
-"""The compiled step of the GPT next to PyTorch's products of the same weights."""
+"""The compiled step and prompt of the GPT next to PyTorch's products of the same weights."""
+
+from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
@@ -7,9 +10,10 @@ pytest.importorskip("TTS")
 import torch
 from torch import Tensor, nn
 
-from voicenode_xtts.cache import Cache
+from voicenode_xtts import prompt
+from voicenode_xtts.cache import Cache, Prompt
 from voicenode_xtts.gpt import GPT, Sizes
-from voicenode_xtts.int8_gpt import Int8GPT
+from voicenode_xtts.int8_gpt import Int8GPT, _is_compiled
 from voicenode_xtts.projection import Int8Projection
 
 pytestmark = pytest.mark.neural
@@ -19,15 +23,20 @@ SIZES = Sizes(
     start_text=0, stop_text=1, start_audio=10, stop_audio=11,
 )  # fmt: skip
 LENGTHS = (0, 7, 90)
+WIDE = replace(SIZES, width=128, heads=2)
+"""With heads of the only size for which prompts are compiled."""
+compiled_prompts = pytest.mark.skipif(
+    not _is_compiled(WIDE, torch.bfloat16), reason="this processor has no instructions for pairs of bfloat16"
+)
 
 
-def int8_gpt() -> Int8GPT:
-    gpt = Int8GPT(SIZES, torch.float32).requires_grad_(requires_grad=False)
+def int8_gpt(sizes: Sizes = SIZES, wide: torch.dtype = torch.float32) -> Int8GPT:
+    gpt = Int8GPT(sizes, wide).requires_grad_(requires_grad=False)
     torch.manual_seed(0)
     for part in gpt.modules():
         if isinstance(part, Int8Projection):
             part.weight.random_(-127, 128)
-            part.scale.uniform_(0.001, 0.01)
+            part.scale.uniform_(0.0002, 0.001)
             part.bias.normal_()
         elif isinstance(part, nn.LayerNorm):
             part.weight.normal_()
@@ -69,3 +78,47 @@ def test_rounding_to_bfloat16_is_that_of_pytorch() -> None:
     # What comes into the first block is the same in both, but for the order of sums.
     same = (cache.keys[0] == theirs.keys[0]).float().mean()
     assert same > 0.999
+
+
+def read(gpt: Int8GPT, cache: Cache, past: int, count: int, how: str) -> Tensor:
+    """The latent of the last of some positions, after `past` others, in the second slot of a cache."""
+    torch.manual_seed(3)
+    embedded = torch.randn(1, count, WIDE.width)
+    method = Int8GPT.forward if how == "compiled" else GPT.forward
+    with torch.inference_mode():
+        method(gpt, torch.randn(1, past, WIDE.width), Prompt(cache, 1, 0, past))
+        return method(gpt, embedded, Prompt(cache, 1, past, count))
+
+
+@compiled_prompts
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize(("past", "count"), [(1, 1), (1, 6), (32, 4), (32, 150), (63, 65)])
+def test_a_compiled_prompt_is_that_of_pytorch(past: int, count: int, threads: int) -> None:
+    with patch.object(torch, "get_num_threads", return_value=threads):
+        gpt = int8_gpt(WIDE, torch.bfloat16)
+    caches = [Cache(WIDE, torch.bfloat16, torch.device("cpu")) for _ in range(2)]
+    for cache in caches:
+        cache.reserve(2, past + count)
+    latents, expected = (
+        read(gpt, cache, past, count, how) for cache, how in zip(caches, ("compiled", "PyTorch"), strict=True)
+    )
+    torch.testing.assert_close(latents, expected, rtol=0, atol=0.03 * float(expected.abs().max()))
+    for ours, theirs in zip(
+        caches[0].keys + caches[0].values, caches[1].keys + caches[1].values, strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0.03 * float(theirs.abs().max()))
+
+
+@compiled_prompts
+def test_a_prompt_in_which_one_thread_fails_fails() -> None:
+    gpt, cache = int8_gpt(WIDE, torch.bfloat16), Cache(WIDE, torch.bfloat16, torch.device("cpu"))
+    cache.reserve(2, 101)
+    mix = prompt._mix
+
+    def failing(part: prompt._Part, *others: object) -> None:
+        if not part.first:
+            raise MemoryError
+        mix(part, *others)
+
+    with patch.object(prompt, "_mix", failing), pytest.raises(MemoryError):
+        read(gpt, cache, 1, 100, "compiled")
