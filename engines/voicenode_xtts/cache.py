@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import torch
@@ -73,9 +75,17 @@ class Cache:
     def _empty(self, slots: int, positions: int) -> tuple[Tensor, Tensor]:
         """Zeros: what lies beyond a text is looked at and masked, and so has to be a number."""
         return (
-            self._like.new_zeros(slots, self._heads, positions, self._features),
-            self._like.new_zeros(slots, self._heads, self._features, positions),
+            _zeros(self._like, slots, self._heads, positions, self._features),
+            _zeros(self._like, slots, self._heads, self._features, positions),
         )
+
+
+def _zeros(like: Tensor, *shape: int) -> Tensor:
+    """On a processor, in memory that the system takes back at once: on the heap, what grows leaves holes."""
+    size = prod(shape) * like.element_size()
+    if like.device.type != "cpu" or not size:
+        return like.new_zeros(shape)
+    return torch.frombuffer(mmap.mmap(-1, size), dtype=like.dtype).view(shape)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ _BLOCK = 32
 """Frames that are decoded at a time. A long piece takes memory in many sizes, of which the heap keeps
 gigabytes; of few frames, 32 kB each between two levels, all stays in the processor's cache. Of fewer, the
 calls cost more than what they compute."""
+_STEP = 8
+"""What the number of frames that are decoded at a time is a multiple of, but for the last ones. For each such
+number oneDNN compiles and keeps 78 convolutions, and the heap keeps holes of other sizes."""
 
 
 class HifiGan(nn.Module):
@@ -110,9 +113,13 @@ class Decoding:
         self._pre = Piecewise(decoder.pre, first)
         self._levels = [_LevelStream(level, bias) for level, bias in zip(decoder.levels, others, strict=True)]
         self._post = Piecewise(decoder.post)
+        self._waiting: Tensor | None = None
 
     def feed(self, frames: Tensor, *, last: bool) -> Tensor:
         """Frames, [count, width], to all samples, [HOP for each frame], that are sure by now."""
+        frames = frames if self._waiting is None else torch.cat((self._waiting, frames))
+        ready = len(frames) if last else len(frames) // _STEP * _STEP
+        frames, self._waiting = frames[:ready], frames[ready:]
         # A GPU has no such cache, and each call costs it as much for one frame as for a hundred.
         blocks = torch.split(frames, max(1, len(frames)) if frames.is_cuda else _BLOCK)
         made = [self._feed(block, last=last and block is blocks[-1]) for block in blocks]

@@ -29,7 +29,7 @@ from voicenode_xtts.model import Model, load
 from voicenode_xtts.sampling import Choice, Sampler
 from voicenode_xtts.speakers import Speakers
 from voicenode_xtts.stretching import Stretcher
-from voicenode_xtts.vocoder import HOP
+from voicenode_xtts.vocoder import HOP, Decoding
 
 pytestmark = pytest.mark.neural
 
@@ -233,3 +233,18 @@ def test_a_long_piece_takes_no_more_memory_at_a_time_than_a_short_one(
     monkeypatch.setattr(Convolution, "__call__", noted)
     stream(model, latents, voice[1], [len(latents)])
     assert max(rows) < 40 * HOP
+
+
+def test_pieces_of_any_size_are_decoded_in_few_sizes(
+    model: Model, voice: tuple[Tensor, Tensor], latents: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, decode = [], Decoding._feed
+
+    def counted(decoding: Decoding, frames: Tensor, *, last: bool) -> Tensor:
+        counts.append(len(frames))
+        return decode(decoding, frames, last=last)
+
+    monkeypatch.setattr(Decoding, "_feed", counted)
+    stream(model, latents, voice[1], (7, 1, 9, 5, 2, 6))
+    assert set(counts[:-1]) <= {0, 8, 16, 24, 32}
+    assert sum(counts) == pytest.approx(len(latents) * model.rate * 1024 / 22050 / HOP, abs=1)
