@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
+_FENCE = re.compile(r"^```(\w+) .+$", re.MULTILINE)
+"""The opening of a block that says more than its language: how it is tested is nothing for the site."""
 _LINK = re.compile(r"\[([^\]]+)\]\(((?!https?:)[^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -25,7 +27,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Turn links for the repository into links for the site."""
+    """Turn links for the repository into links for the site, and fences into what its parser knows."""
     source = page.file.src_uri
     folder = "" if source == "index.md" else posixpath.join("docs", posixpath.dirname(source))
 
@@ -34,8 +36,8 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         if target == "README.md":
             target = "docs/index.md"
         if not target.startswith("docs/") or (ROOT / target).is_dir():
-            return f"{text} (`{target}`)"
+            return f"`{target}`" if text.strip("`") == target else f"{text} (`{target}`)"
         start = posixpath.dirname(source) or "."
         return f"[{text}]({posixpath.relpath(target.removeprefix('docs/'), start)}{heading})"
 
-    return _LINK.sub(on_site, markdown)
+    return _LINK.sub(on_site, _FENCE.sub(r"```\1", markdown))

@@ -33,6 +33,8 @@ def test_it_is_built_without_a_network_and_without_a_broken_link(tmp_path: Path)
     assert 'href="protocol/"' in first
     assert "script/run" in first
     assert "fonts.googleapis" not in first
+    unread = [page for page in tmp_path.rglob("index.html") if "```" in page.read_text()]
+    assert unread == []  # a block that was not understood takes what follows with it
 
 
 @pytest.mark.parametrize("broken", ["[away](nowhere.md)", "[away](mqtt.md#nowhere)"])

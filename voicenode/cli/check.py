@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from voicenode.cli.config import ConfigOption, load_settings
-from voicenode.cli.nodes import LOCAL_URI, NodeOption
+from voicenode.cli.nodes import LOCAL_URI, checked
 from voicenode.cli.output import JsonOption, as_json, note, table
 from voicenode.errors import EngineError, ErrorCode, SetupError, VoiceServiceError
 
@@ -46,15 +46,22 @@ def check_config(config: ConfigOption = None, *, for_program: JsonOption = False
 
 
 def health(
-    node: NodeOption = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            "--node",
+            metavar="URI",
+            callback=checked,
+            help="Which node: tcp://HOST:PORT or unix:///PATH. Without it, the one on this machine.",
+        ),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(metavar="SECONDS", help="How long the node may take to answer.")
     ] = 5,
 ) -> None:
     """Tell whether a node can speak, by the exit status.
 
-    It is 0 when the node answers and has a voice, else 1 and a line says why. Without --node, only the node
-    on this machine is asked.
+    It is 0 when the node answers and has a voice, else 1 and a line says why.
     """
     asyncio.run(_check_health(node or LOCAL_URI, timeout))
 

@@ -17,14 +17,12 @@ _LIMIT = 300.0
 
 
 def clone(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the voice shall be called.")],
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Recordings: WAV, FLAC, MP3 or OGG.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", hidden=True)],
     *,
     transcript: Annotated[
         str | None,
-        typer.Option("--transcript", "-t", help="The words of the first recording."),
+        typer.Option("--transcript", "-t", metavar="TEXT", help="The words of the first recording."),
     ] = None,
     languages: Annotated[
         list[str] | None,
@@ -32,11 +30,17 @@ def clone(
     ] = None,
     engines: Annotated[
         list[str] | None,
-        typer.Option("--engine", "-e", help="Who shall speak in it, again for another; else all that clone."),
+        typer.Option(
+            "--engine", "-e", metavar="NAME", help="Who shall speak in it, once or more; else all that clone."
+        ),
     ] = None,
-    description: Annotated[str, typer.Option("--description", "-d", help="For people.")] = "",
-    quality: Annotated[str | None, typer.Option("--quality", "-q", help="Its quality profile.")] = None,
-    consent: Annotated[str | None, typer.Option("--consent", help="Who agreed to this.")] = None,
+    description: Annotated[str, typer.Option("--description", "-d", metavar="TEXT", help="For people.")] = "",
+    quality: Annotated[
+        str | None, typer.Option("--quality", "-q", metavar="NAME", help="Its quality profile.")
+    ] = None,
+    consent: Annotated[
+        str | None, typer.Option("--consent", metavar="WHO", help="Who agreed to this.")
+    ] = None,
     pin: Annotated[bool, typer.Option("--pin", help="Keep it also where nobody uses it.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a voice of this name.")] = False,
     rename: Annotated[bool, typer.Option("--rename", help="Number a name that is taken.")] = False,
@@ -46,7 +50,8 @@ def clone(
 ) -> None:
     """Make a voice of recordings.
 
-    Ten to thirty seconds of one person in a quiet room are enough.
+    NAME is what the voice shall be called, and each FILE is a recording: WAV, FLAC, MP3 or OGG. Ten to thirty
+    seconds of one person in a quiet room are enough.
     """
     request = {
         "name": name,

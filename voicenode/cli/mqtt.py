@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 
     from voicenode.settings import Settings
 
-app = typer.Typer(help="Clean up at the MQTT broker.", no_args_is_help=True, rich_markup_mode=None)
-
-_EXAMPLES = (
+_EXAMPLES = examples(
     ("voicenode mqtt remove", "this machine's node, once it is stopped"),
     ("voicenode mqtt remove 4f2a9c01", "one whose machine is gone"),
 )
 
+app = typer.Typer(
+    help="Clean up at the MQTT broker.", epilog=_EXAMPLES, no_args_is_help=True, rich_markup_mode=None
+)
 
-@app.command(epilog=examples(*_EXAMPLES))
+
+@app.command(epilog=_EXAMPLES)
 def remove(
     node: Annotated[
         str | None, typer.Argument(metavar="ID", help="The node's id; without it, this machine's node.")
@@ -42,7 +44,10 @@ def remove(
     """
     settings = load_settings(config, data_dir).settings
     if settings.mqtt.host is None:
-        raise SetupError(ErrorCode.BAD_SETTINGS, "mqtt.host is not set, so there is no broker to clean up")
+        raise SetupError(
+            ErrorCode.BAD_SETTINGS,
+            "mqtt.host is not set, so there is no broker to clean up; set it to the broker's",
+        )
     node_id = node or _own_id(settings)
     with waiting("Asking the broker"):
         kept = asyncio.run(_remove(settings, node_id, force=force))

@@ -20,7 +20,8 @@ _SEARCH_SECONDS = 2.0
 """How long to listen for nodes: the answers to the first question come within one second (RFC 6762, 6)."""
 
 
-def _checked(uri: str | None) -> str | None:
+def checked(uri: str | None) -> str | None:
+    """The same; wrong usage where it is no address."""
     from voicenode.client import parse_uri  # noqa: PLC0415 (serve does without)
 
     try:
@@ -36,7 +37,7 @@ NodeOption = Annotated[
     typer.Option(
         "--node",
         metavar="URI",
-        callback=_checked,
+        callback=checked,
         help="Which node: tcp://HOST:PORT or unix:///PATH. "
         "Without it, the one on this machine, else one found on the LAN.",
     ),
@@ -45,7 +46,10 @@ NodeOption = Annotated[
 TokenOption = Annotated[
     str | None,
     typer.Option(
-        "--token", envvar="VOICENODE_CLONING__TOKEN", help="What cloning.token of a node elsewhere is."
+        "--token",
+        envvar="VOICENODE_CLONING__TOKEN",
+        metavar="TOKEN",
+        help="What cloning.token of a node elsewhere is.",
     ),
 ]
 

@@ -40,7 +40,9 @@ _NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The profile'
     ),
 )
 def list_profiles(
-    engine: Annotated[str | None, typer.Option("--engine", "-e", help="Only those of this engine.")] = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", "-e", metavar="NAME", help="Only those of this engine.")
+    ] = None,
     *,
     for_program: JsonOption = False,
     config: ConfigOption = None,
@@ -82,18 +84,19 @@ def show(name: _NameArgument, *, for_program: JsonOption = False, config: Config
     ),
 )
 def put(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name in letters, digits, - and _.")],
-    values: Annotated[
-        list[str], typer.Argument(metavar="KEY=VALUE", help="Parameters of the engine, or speed.")
-    ],
-    engine: Annotated[str, typer.Option("--engine", "-e", help="The engine that it is for.")],
-    description: Annotated[str, typer.Option("--description", "-d", help="What it is for.")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", hidden=True)],
+    values: Annotated[list[str], typer.Argument(metavar="KEY=VALUE", hidden=True)],
+    engine: Annotated[str, typer.Option("--engine", "-e", metavar="NAME", help="The engine that it is for.")],
+    description: Annotated[
+        str, typer.Option("--description", "-d", metavar="TEXT", help="What it is for.")
+    ] = "",
     *,
     config: ConfigOption = None,
 ) -> None:
     """Make a quality profile, or replace one of your own.
 
-    A running node follows at once.
+    NAME is of letters, digits, - and _, and each KEY is a parameter of the engine, or speed. A running node
+    follows at once.
     """
     profile, idle = asyncio.run(_put(config, name, engine, _parsed(values), description))
     note(f"Quality profile {profile.name} is set.")

@@ -43,14 +43,14 @@ _FILES, _REDIS = "files", "redis"
     )
 )
 def verify(
-    place: Annotated[str | None, typer.Argument(metavar="[STORE]", help=f"The node's, or {_PLACES}")] = None,
+    place: Annotated[str | None, typer.Argument(metavar="STORE", help=f"The node's, or {_PLACES}")] = None,
     *,
     for_program: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Look whether every document and every file is there and whole; nothing is changed.
+    """Look whether every document and file is whole.
 
-    The exit status is 0 when all is well, else 1, and each damage is a line.
+    Nothing is changed. The exit status is 0 when all is well, else 1, and each damage is a line.
     """
     problems = asyncio.run(_verify(load_settings(config).settings, place))
     if for_program:
@@ -65,8 +65,8 @@ def verify(
 
 @app.command(
     epilog=examples(
-        ("voicenode store migrate files redis", "this node's voices to the Redis of the settings"),
-        ("voicenode store migrate redis://nas/0 redis://new-nas/0", "from one Redis to another"),
+        ("voicenode store migrate files redis", "this node's voices to the Redis"),
+        ("voicenode store migrate redis://nas/0 redis://new-nas/0", "another Redis"),
         ("voicenode store migrate redis /mnt/backup/store", "a copy in a folder"),
     )
 )
@@ -80,10 +80,10 @@ def migrate(
     for_program: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Copy voices and quality profiles from one store to another, and look whether the copies are whole.
+    """Copy what one store keeps into another.
 
-    FROM stays as it is. It may be ended and run again. What is different in TO is left alone and named, and
-    the exit status is 1 then.
+    The copies are looked at, too. FROM stays as it is. It may be ended and run again. What is different in TO
+    is left alone and named, and the exit status is 1 then.
     """
     with waiting("Looking", quiet=for_program) as progress:
         found, problems = asyncio.run(

@@ -120,7 +120,7 @@ class RedisLink:
         self._rest = self._rests_until = 0.0
 
     def _unavailable(self, what: str, why: str) -> StoreError:
-        sentence = f"{what}: the store {self.address} cannot be reached ({why.rstrip('.')}); try again later"
+        sentence = f"{what}: the store {self.address} cannot be reached ({why.rstrip('.')}); see that it runs"
         return StoreError(ErrorCode.STORE_UNAVAILABLE, sentence)
 
     def _refused(self, what: str, error: exceptions.RedisError) -> StoreError:
