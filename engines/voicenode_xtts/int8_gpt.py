@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from voicenode_xtts import kernel, processor
 from voicenode_xtts.gpt import GPT
+from voicenode_xtts.linear import Linear, Rounded
 from voicenode_xtts.projection import Int8Projection, Room
+from voicenode_xtts.sums import LINE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,6 +37,8 @@ class Int8GPT(GPT):
     @torch.inference_mode()
     def step(self, embedded: Tensor, cache: Cache, lengths: Tensor) -> Tensor:
         """See `GPT.step`."""
+        if self.sizes.width % LINE:  # of which whole ones are multiplied; the published models have them
+            return super().step(embedded, cache, lengths)
         self._blocks = self._blocks or [_block(block) for block in self.gpt.h]
         texts, count = len(lengths), lengths.numpy()
         hidden = embedded.float().numpy().copy()
@@ -58,15 +62,18 @@ def _norm(norm: nn.LayerNorm) -> kernel.Norm:
     return kernel.Norm(norm.weight.numpy(), norm.bias.numpy())
 
 
-def _linear(layer: Int8Projection) -> kernel.Linear:
-    return kernel.Linear(layer.weight.numpy(), layer.scale.float().numpy(), layer.bias.numpy())
+def _linear(layer: Int8Projection) -> Linear:
+    return Linear(layer.weight.numpy(), layer.scale.float().numpy(), layer.bias.numpy())
 
 
 def _scratch(texts: int, width: int, capacity: int) -> kernel.Scratch:
     def rows(*shape: int) -> NDArray[np.float32]:
         return np.empty(shape, np.float32)
 
-    return kernel.Scratch(rows(capacity), rows(texts, width), rows(texts, 3 * width), rows(texts, 4 * width))
+    return kernel.Scratch(
+        rows(capacity), rows(texts, width), rows(texts, 3 * width), rows(texts, 4 * width),
+        Rounded.empty(texts, 4 * width),
+    )  # fmt: skip
 
 
 def _array(tensor: Tensor) -> kernel.CacheArray:
@@ -79,15 +86,15 @@ def _array(tensor: Tensor) -> kernel.CacheArray:
 
 def _compile() -> None:
     """All that a step needs, by a step of the smallest size."""
-    norm = kernel.Norm(np.ones(1, np.float32), np.ones(1, np.float32))
+    norm = kernel.Norm(*np.ones((2, LINE), np.float32))
     mix, narrow, widen, back = (
-        kernel.Linear(np.ones((outputs, inputs), np.int8), *np.ones((2, outputs), np.float32))
+        Linear(np.ones((outputs * LINE, inputs * LINE), np.int8), *np.ones((2, outputs * LINE), np.float32))
         for outputs, inputs in ((3, 1), (1, 1), (4, 1), (1, 4))
     )
-    cache = _array(torch.zeros(1, 1, 1, 1, dtype=processor.wide()))
-    earlier = kernel.Earlier(cache, cache, np.zeros(1, np.int64))
+    cache = _array(torch.zeros(1, 1, 1, LINE, dtype=processor.wide()))
+    earlier = kernel.Earlier(cache, cache.reshape(1, 1, LINE, 1), np.zeros(1, np.int64))
     block = kernel.Block(norm, mix, narrow, norm, widen, back)
-    kernel.step(np.ones((1, 1), np.float32), block, earlier, _scratch(1, 1, 1))
+    kernel.step(np.ones((1, LINE), np.float32), block, earlier, _scratch(1, LINE, 1))
 
 
 _compile()  # on import, which a fork server does ahead
