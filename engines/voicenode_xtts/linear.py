@@ -101,19 +101,24 @@ def _add_products(  # noqa: PLR0917  (numba inlines no names)
 ) -> None:
     """Of a stretch of inputs and some outputs, for every text."""
     inputs = linear.weight.shape[1]
-    weight, count, ahead = output * inputs + start, min(_STRETCH, inputs - start), _AHEAD
+    weight, count = output * inputs + start, min(_STRETCH, inputs - start)
     for text in range(0, texts, _TEXTS):
         level, here = text * inputs + start, min(_TEXTS, texts - text)
+        # Memory has time for one half while the first texts are multiplied, for the other with the next ones.
+        even = _AHEAD if text == 0 else 0
+        odd = _AHEAD if text == (_TEXTS if texts > _TEXTS else 0) else 0
         if here > 1:
-            _multiply(linear.weight, weight, rounded.levels, level, inputs, count, ahead, rounded.sums)
+            _multiply(linear.weight, weight, rounded.levels, level, inputs, count, even, odd, rounded.sums)
             _take(rounded, output, start, text, here, out)
         else:
             for place in range(OUTPUTS):
                 row = weight + place * inputs
-                _multiply_one(linear.weight, row, rounded.levels, level, inputs, count, ahead, rounded.sums)
+                ahead = odd if place % 2 else even
+                _multiply_one(
+                    linear.weight, row, rounded.levels, level, inputs, count, ahead, 0, rounded.sums
+                )
                 sum_ = np.float32(rounded.sums[0])
                 out[text, output + place] += sum_ * rounded.scales[text, start // _STRETCH]
-        ahead = 0  # what the first ones fetched is at hand for the others
 
 
 @compiled_inline

@@ -7,7 +7,7 @@ most processors have; written as here they do. LLVM makes what a processor has o
 from __future__ import annotations
 
 from functools import reduce
-from itertools import product
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 from llvmlite import binding, ir
@@ -53,7 +53,7 @@ def sums_of_products(outputs: int, texts: int) -> Any:  # noqa: ANN401
         levels, level: of sixteen bits, and where the first one is.
         inputs: how far it is from one output to the next, and from one text to the next.
         count: of the products in each sum, a multiple of `LINE`.
-        ahead: how many weights further on to fetch.
+        even, odd: how many weights further on to fetch, for every second output and for the others.
         sums: where the sum of output `o` and text `t` goes, to `o * texts + t`; as many as there are lanes.
     """
     chains = 1 if outputs * texts > 1 else _PARTS  # a sum alone would wait for itself
@@ -61,24 +61,24 @@ def sums_of_products(outputs: int, texts: int) -> Any:  # noqa: ANN401
     @intrinsic
     def multiply(  # noqa: PLR0917  (numba's functions are called by place)
         _context: Any, weights: Any, weight: Any, levels: Any, level: Any,  # noqa: ANN401
-        inputs: Any, count: Any, ahead: Any, sums: Any,  # noqa: ANN401
+        inputs: Any, count: Any, even: Any, odd: Any, sums: Any,  # noqa: ANN401
     ) -> Any:  # fmt: skip  # noqa: ANN401
         def build(context: Any, builder: IRBuilder, signature: Any, given: list[Value]) -> Value:  # noqa: ANN401
-            _, first_weight, _, first_level, apart, length, further, _ = given
-            data = [_data(context, builder, signature, given, array) for array in (0, 2, 7)]
+            _, first_weight, _, first_level, apart, length, *further, _ = given
+            data = [_data(context, builder, signature, given, array) for array in (0, 2, 8)]
             rows = _rows(builder, data[0], first_weight, apart, outputs)
             spoken = _rows(builder, data[1], first_level, apart, texts)
             totals = [_zeros(builder) for _ in range(outputs * texts * chains)]
             with cgutils.for_range_slice(builder, _INDEX(0), length, _INDEX(LINE), _INDEX) as (line, _):
-                for row in rows:
-                    _fetch(builder, builder.gep(row, [builder.add(line, further)]))
+                for row, ahead in zip(rows, cycle(further), strict=False):
+                    _fetch(builder, builder.gep(row, [builder.add(line, ahead)]))
                 for part in range(_PARTS):
                     place = builder.add(line, _INDEX(part * _PRODUCTS.count))
                     _add_products(builder, rows, spoken, place, totals[part % chains :: chains])
             _store(builder, _all_added(builder, _joined(builder, totals, chains)), data[2])
             return context.get_dummy_value()
 
-        return types.void(weights, weight, levels, level, inputs, count, ahead, sums), build
+        return types.void(weights, weight, levels, level, inputs, count, even, odd, sums), build
 
     return multiply
 
