@@ -49,7 +49,12 @@ def _keeps_compiled() -> bool:
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "cache": _keeps_compiled()}
 compiled: Callable[[Function], Function] = njit(fastmath=True, **_OPTIONS)
+"""Sums in the order that is soonest done."""
 compiled_in_order: Callable[[Function], Function] = njit(fastmath={"contract"}, **_OPTIONS)
+compiled_strictly: Callable[[Function], Function] = njit(**_OPTIONS)
+"""Each operation is rounded by itself, and so the same wherever it stands."""
+compiled_inline: Callable[[Function], Function] = njit(forceinline=True, **_OPTIONS)
+"""The same, of what is called so often that the calls themselves count."""
 
 
 def _reinterpreted(taken: Any, returned: Any, made: Any) -> Any:  # noqa: ANN401  (numba's types have none)

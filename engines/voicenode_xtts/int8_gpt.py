@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from voicenode_xtts import kernel, processor, prompt, tile
 from voicenode_xtts.cache import Prompt
 from voicenode_xtts.gpt import GPT
+from voicenode_xtts.linear import Linear, Rounded
 from voicenode_xtts.projection import Int8Projection, Room
+from voicenode_xtts.sums import LINE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +49,8 @@ class Int8GPT(GPT):
     @torch.inference_mode()
     def step(self, embedded: Tensor, cache: Cache, lengths: Tensor) -> Tensor:
         """See `GPT.step`."""
+        if self.sizes.width % LINE:  # of which whole ones are multiplied; the published models have them
+            return super().step(embedded, cache, lengths)
         texts, count = len(lengths), lengths.numpy()
         hidden = embedded.float().numpy().copy()
         scratch = _scratch(texts, self.sizes.width, cache.capacity)
@@ -91,15 +95,18 @@ def _norm(norm: nn.LayerNorm) -> kernel.Norm:
     return kernel.Norm(norm.weight.numpy(), norm.bias.numpy())
 
 
-def _linear(layer: Int8Projection) -> kernel.Linear:
-    return kernel.Linear(layer.weight.numpy(), layer.scale.float().numpy(), layer.bias.numpy())
+def _linear(layer: Int8Projection) -> Linear:
+    return Linear(layer.weight.numpy(), layer.scale.float().numpy(), layer.bias.numpy())
 
 
 def _scratch(texts: int, width: int, capacity: int) -> kernel.Scratch:
     def rows(*shape: int) -> NDArray[np.float32]:
         return np.empty(shape, np.float32)
 
-    return kernel.Scratch(rows(capacity), rows(texts, width), rows(texts, 3 * width), rows(texts, 4 * width))
+    return kernel.Scratch(
+        rows(capacity), rows(texts, width), rows(texts, 3 * width), rows(texts, 4 * width),
+        Rounded.empty(texts, 4 * width),
+    )  # fmt: skip
 
 
 def _array(tensor: Tensor) -> kernel.CacheArray:
@@ -118,7 +125,7 @@ def _compile() -> None:
     width = prompt.FEATURES
     norm = kernel.Norm(*np.ones((2, width), np.float32))
     mix, attended, widen, narrow = (
-        kernel.Linear(np.ones((outputs, inputs), np.int8), *np.ones((2, outputs), np.float32))
+        Linear(np.ones((outputs, inputs), np.int8), *np.ones((2, outputs), np.float32))
         for outputs, inputs in ((3 * width, width), (width, width), (4 * width, width), (width, 4 * width))
     )
     block = kernel.Block(norm, mix, attended, norm, widen, narrow)

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from voicenode_xtts.kernel import Block, Linear, Norm, Rows
+    from voicenode_xtts.kernel import Block, Norm
+    from voicenode_xtts.linear import Linear, Rows
 
     BFloats = NDArray[np.uint16]
     """The bits of bfloat16."""

@@ -30,8 +30,8 @@ _BLOCK = 32
 gigabytes; of few frames, 32 kB each between two levels, all stays in the processor's cache. Of fewer, the
 calls cost more than what they compute."""
 _STEP = 8
-"""What the number of frames that are decoded at a time is a multiple of, but for the last ones. For each such
-number oneDNN compiles and keeps 78 convolutions, and the heap keeps holes of other sizes."""
+"""What the number of frames that are decoded at a time is a multiple of, but for the first and the last. For
+each number oneDNN compiles and keeps 78 convolutions, and the heap keeps holes of other sizes."""
 
 
 class HifiGan(nn.Module):
@@ -117,8 +117,11 @@ class Decoding:
 
     def feed(self, frames: Tensor, *, last: bool) -> Tensor:
         """Frames, [count, width], to all samples, [HOP for each frame], that are sure by now."""
-        frames = frames if self._waiting is None else torch.cat((self._waiting, frames))
-        ready = len(frames) if last else len(frames) // _STEP * _STEP
+        if self._waiting is None:  # the first ones, which a listener awaits, are always as many
+            ready = len(frames)
+        else:
+            frames = torch.cat((self._waiting, frames))
+            ready = len(frames) if last else len(frames) // _STEP * _STEP
         frames, self._waiting = frames[:ready], frames[ready:]
         # A GPU has no such cache, and each call costs it as much for one frame as for a hundred.
         blocks = torch.split(frames, max(1, len(frames)) if frames.is_cuda else _BLOCK)

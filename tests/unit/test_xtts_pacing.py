@@ -10,8 +10,9 @@ from voicenode_xtts.pacing import FIRST, LEAST, LONGEST, Pace
 
 TOKEN = 0.0464
 """Seconds of sound in one token."""
-HELD_BACK = 3.1
-"""Tokens that the vocoder keeps until it has what follows them."""
+HELD_BACK, GRAIN = 4, 1.837
+"""Tokens that the vocoder keeps until it has what follows them; and eight frames, of which it keeps a part
+after the first piece."""
 
 
 @dataclass
@@ -34,7 +35,8 @@ class SimulatedEngine:
             last = count == tokens
             if pace.due(waiting) or last:
                 self._work(0.3 * self.share * TOKEN * waiting)
-                seconds = (count - (0 if last else HELD_BACK)) * TOKEN - sent
+                held = 0 if last else HELD_BACK + (count - FIRST) % GRAIN
+                seconds = (count - held) * TOKEN - sent
                 pace.left(waiting, seconds)
                 sent += seconds
                 self.pieces.append(waiting)
