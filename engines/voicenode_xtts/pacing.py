@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 FIRST = 10
 """Tokens of the first piece. The vocoder holds four of them back; the rest, 280 ms, is the time in which the
-next piece is to be made. Played against a clock on two cores, 206 ms were enough on a quiet machine; beside a
-process that took a core players waited in three texts of eight, with steps twice as slow in seven, for 0.2 s or
-more in five; with 280 ms in five, for less than 0.05 s in all but one."""
+next piece is to be made. Played against a clock on two cores, 206 ms were enough on a quiet machine. Beside a
+process that took a core, players then waited in three texts of eight; with steps twice as slow in seven, and
+in four of these for 0.2 s or more. With 280 ms these are five, and all but one for less than 0.05 s."""
 LEAST, LONGEST = 4, 64
 """Tokens of the pieces after it."""
 _MARGIN = 0.5

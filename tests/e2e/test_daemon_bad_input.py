@@ -15,9 +15,9 @@ from wyoming.client import AsyncClient
 from wyoming.event import Event, async_read_event
 from wyoming.ping import Ping, Pong
 
-from tests.support.daemon import Daemon, daemon, eventually, hear, request, say
+from tests.support.daemon import Daemon, daemon, hear, request, say
 from tests.support.engines.voicenode_tone import spell
-from tests.support.limits import LIMIT
+from tests.support.limits import LIMIT, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from wyoming.client import AsyncClient
 from wyoming.info import Describe
 
-from tests.support.daemon import daemon, eventually, hear, request, say
-from tests.support.limits import LIMIT
+from tests.support.daemon import daemon, hear, request, say
+from tests.support.limits import LIMIT, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable

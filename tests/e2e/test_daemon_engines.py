@@ -13,9 +13,9 @@ import pytest
 from wyoming.client import AsyncClient
 from wyoming.info import Describe, Info
 
-from tests.support.daemon import Daemon, Heard, daemon, eventually, hear, kill, request, say
+from tests.support.daemon import Daemon, Heard, daemon, hear, kill, request, say
 from tests.support.engines.voicenode_tone import spell
-from tests.support.limits import LIMIT
+from tests.support.limits import LIMIT, eventually
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:

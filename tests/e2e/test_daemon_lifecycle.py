@@ -17,9 +17,9 @@ import pytest
 from wyoming.client import AsyncClient
 from wyoming.ping import Ping
 
-from tests.support.daemon import Daemon, daemon, eventually, hear, request, say
+from tests.support.daemon import Daemon, daemon, hear, request, say
 from tests.support.engines.voicenode_tone import spell
-from tests.support.limits import LIMIT
+from tests.support.limits import LIMIT, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from wyoming.info import Describe, Info
 from zeroconf import ServiceStateChange
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncZeroconf
 
-from tests.support.daemon import Daemon, Heard, daemon, eventually, hear, request, say
+from tests.support.daemon import Daemon, Heard, daemon, hear, request, say
 from tests.support.engines.voicenode_tone import RATE, spell
-from tests.support.limits import LIMIT
+from tests.support.limits import LIMIT, eventually
 from tests.support.ports import IPV6
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.daemon import eventually, say
+from tests.support.daemon import say
+from tests.support.limits import eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Peer
 from tests.support.mqtt_daemon import MqttNode

@@ -5,7 +5,7 @@ import errno
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from tests.support import recorded
 from tests.support.cloning import HERE, Cloning, check_once, cloning, lines, recording
 from tests.support.engines.voicenode_tone import ToneOptions
-from tests.support.limits import LIMIT
+from tests.support.limits import eventually
 from tests.support.redis_server import RedisServer
 from tests.support.stores import open_store
 from voicenode.cloning import Rules, VoiceLimits
@@ -45,12 +45,6 @@ OTHER = "Somebody else says something else here, and goes on for long enough to 
 
 def folder_of(path: Path) -> list[Path]:
     return list(path.iterdir())
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 (nothing tells)
-            await asyncio.sleep(0.01)
 
 
 def names(node: Cloning) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import recorded, tone
 from tests.support.cloning import Cloning, check_once, cloning, recording
-from tests.support.limits import LIMIT
+from tests.support.limits import eventually
 from voicenode.cloning import archive
 from voicenode.cloning.files import read_file
 from voicenode.cloning.folder import imported
@@ -33,12 +33,6 @@ async def node(tmp_path: Path) -> AsyncIterator[Cloning]:
         yield node
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 (nothing tells)
-            await asyncio.sleep(0.02)
-
-
 async def exported(node: Cloning, name: str = "anna") -> tuple[VoiceProfile, dict[str, bytes]]:
     kept = node.voices.profiles.find(name)
     assert kept
@@ -48,10 +42,10 @@ async def exported(node: Cloning, name: str = "anna") -> tuple[VoiceProfile, dic
 
 async def test_what_is_dropped_into_the_folder_becomes_a_voice(node: Cloning, tmp_path: Path) -> None:
     folder = tmp_path / "import"
-    await until(folder.is_dir)
+    await eventually(folder.is_dir)
     (folder / "Anna.txt").write_text(recorded.WORDS)
     (folder / "Anna.wav").write_bytes(recording())
-    await until((folder / "done" / "Anna.wav").is_file)
+    await eventually((folder / "done" / "Anna.wav").is_file)
     assert sorted(path.name for path in folder.rglob("*")) == ["Anna.txt", "Anna.wav", "done"]
     profile = node.voices.profiles.find("anna")
     assert profile is not None
@@ -61,13 +55,13 @@ async def test_what_is_dropped_into_the_folder_becomes_a_voice(node: Cloning, tm
 
 async def test_what_is_no_recording_fails_beside_the_reason(node: Cloning, tmp_path: Path) -> None:
     folder = tmp_path / "import"
-    await until(folder.is_dir)
+    await eventually(folder.is_dir)
     (folder / "x.wav").write_bytes(b"no sound")
     (folder / "notes.md").write_text("not a recording")
     (folder / ".hidden.wav").write_bytes(recording())
     (folder / "link.wav").symlink_to(tmp_path / "elsewhere.wav")
     reason = folder / "failed" / "x.wav.reason.txt"
-    await until(reason.is_file)
+    await eventually(reason.is_file)
     assert reason.read_text().startswith("bad-recording: x.wav")
     assert {path.name for path in folder.iterdir()} == {"notes.md", ".hidden.wav", "link.wav", "failed"}
     assert await node.store.list(COLLECTION) == []
@@ -75,12 +69,12 @@ async def test_what_is_no_recording_fails_beside_the_reason(node: Cloning, tmp_p
 
 async def test_a_file_that_is_still_being_written_is_waited_for(node: Cloning, tmp_path: Path) -> None:
     folder, content = tmp_path / "import", recording()
-    await until(folder.is_dir)
+    await eventually(folder.is_dir)
     with (folder / "anna.wav").open("wb", buffering=0) as file:
         for start in range(0, len(content), len(content) // 10):
             file.write(content[start : start + len(content) // 10])
             await asyncio.sleep(0.02)
-    await until((folder / "done" / "anna.wav").is_file)
+    await eventually((folder / "done" / "anna.wav").is_file)
     assert not (folder / "failed").exists()
     assert node.voices.profiles.find("anna") is not None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.certificates import certificates
-from tests.support.limits import LIMIT
+from tests.support.limits import LIMIT, eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import RETRY, Peer, address, properties
 from tests.support.mqtt_proxy import Fate, Proxy
@@ -73,12 +73,6 @@ async def client(
 async def connected(client: Client) -> None:
     async with asyncio.timeout(LIMIT):
         await client.connected.wait()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not true():  # noqa: ASYNC110 - it shows from outside alone
-            await asyncio.sleep(0.01)
 
 
 def peer(broker: Mosquitto, **options: object) -> Peer:
@@ -182,7 +176,7 @@ async def test_a_broker_that_forgot_everything_is_subscribed_to_again(tmp_path: 
         inbox = Inbox()
         async with client(broker, inbox) as receiver:
             await asyncio.to_thread(broker.stop)
-            await until(lambda: not receiver.connected.is_set())
+            await eventually(lambda: not receiver.connected.is_set())
             await asyncio.to_thread(broker.start)
             await connected(receiver)
             async with peer(broker) as sender:
@@ -219,7 +213,7 @@ async def test_a_broker_that_drops_every_second_connection_is_used_and_complaine
             for number in range(5):
                 assert await sender.publish(message(number))
                 proxy.cut()
-                await until(lambda: not sender.connected.is_set())
+                await eventually(lambda: not sender.connected.is_set())
                 await connected(sender)
             assert sender.version5
         assert proxy.connections == 12
@@ -231,7 +225,7 @@ async def test_a_wrong_password_is_said_once(tmp_path: Path, caplog: pytest.LogC
     caplog.set_level(logging.DEBUG)
     with Mosquitto(tmp_path / "broker", username="anna", password="right") as broker:
         async with client(replace(address(broker), password="wrong"), wait=False):
-            await until(lambda: sum("check mqtt.username" in each for each in caplog.messages) >= 3)
+            await eventually(lambda: sum("check mqtt.username" in each for each in caplog.messages) >= 3)
         said = [each for each in caplog.records if "check mqtt.username" in each.message]
         assert [each.levelname for each in said[:3]] == ["WARNING", "DEBUG", "DEBUG"]
         assert all(each.levelname == "DEBUG" for each in said[1:])
@@ -258,7 +252,7 @@ async def test_a_short_break_does_not_bring_the_will(mosquitto: Mosquitto) -> No
         await listener.subscribe("t/state")
         async with client(broker) as sender:
             proxy.cut()
-            await until(lambda: not sender.connected.is_set())
+            await eventually(lambda: not sender.connected.is_set())
             await connected(sender)
         assert (await listener.hear_raw("t/state")).payload == b"bye"
         assert listener.heard == []
@@ -306,11 +300,11 @@ async def test_more_messages_than_can_be_handled_at_once_wait_for_their_turn(tmp
                 await connected(receiver)
                 for _ in range(20):
                     await asyncio.gather(*(sender.say("t/in", b"%d" % number) for number in range(50)))
-                await until(lambda: running >= 256)
+                await eventually(lambda: running >= 256)
                 await asyncio.sleep(0.1)
                 assert running == 256
                 gate.set()
-                await until(lambda: not running)
+                await eventually(lambda: not running)
                 assert await receiver.publish(message(1)), "the connection has survived it"
                 assert most <= 256 + 32
             finally:
@@ -373,7 +367,7 @@ async def test_a_broker_that_cannot_be_trusted_is_not_spoken_to(
     settings = (f"certfile {tmp_path}/cert.pem", f"keyfile {tmp_path}/key.pem")
     with Mosquitto(tmp_path / "broker", settings=settings) as broker:
         async with client(replace(address(broker), host="localhost", tls=Tls()), wait=False):
-            await until(lambda: any("CERTIFICATE_VERIFY_FAILED" in each for each in caplog.messages))
+            await eventually(lambda: any("CERTIFICATE_VERIFY_FAILED" in each for each in caplog.messages))
 
 
 @pytest.mark.parametrize(
@@ -387,4 +381,4 @@ async def test_what_cannot_be_found_is_named(
     broker: Broker, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with client(broker, wait=False):
-        await until(lambda: any(words in each for each in caplog.messages))
+        await eventually(lambda: any(words in each for each in caplog.messages))

@@ -27,8 +27,8 @@ FORMAT = PcmFormat(24_000)
 TOKEN = 1 / 21.5
 """Seconds of sound in one token."""
 HELD_BACK, GRAIN = 4, 1.837
-"""Tokens that the vocoder keeps until it has what follows them; and eight frames, of which it keeps a part after
-the first piece."""
+"""Tokens that the vocoder keeps until it has what follows them; and eight frames, of which it keeps a part
+after the first piece."""
 SHORT = 1.5
 """Seconds of a sentence that is held back until it is whole."""
 CHARACTER = 1.5

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,13 @@ import psutil
 import pytest
 
 from tests.support import tone
-from tests.support.engines.voicenode_tone import ToneOptions, spell
-from tests.support.limits import LIMIT
-from voicenode.engine import Segment
+from tests.support.engines.voicenode_tone import ToneOptions
+from tests.support.limits import LIMIT, eventually
+from tests.support.tone import say, segment, speak
 from voicenode.errors import EngineError, ErrorCode
 from voicenode.workers import prewarm
 from voicenode.workers.pool import EnginePool
 from voicenode.workers.process import EngineSpec
-from voicenode.workers.turns import Turns
 
 pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 
@@ -32,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("tone_engine", "heartbeat")
 async def prewarmed(**fields: Any) -> AsyncIterator[EnginePool]:  # noqa: ANN401
     async with tone.pool(tone.spec(prewarm_imports=True, **fields)) as pool:
         pool.prewarm(["tone"])
-        await until(lambda: pool.states()[0].prewarmed is not None)
+        await eventually(lambda: pool.states()[0].prewarmed is not None)
         yield pool
 
 
@@ -48,30 +47,11 @@ def engine(pool: EnginePool) -> psutil.Process:
     return psutil.Process(pid)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - the pool tells its state, not its changes
-            await asyncio.sleep(0.005)
-
-
 def is_gone(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def segment(text: str) -> Segment:
-    return Segment(text=text, voice="plain", language="en")
-
-
-async def speak(turns: Turns, text: str) -> str:
-    return spell(b"".join([chunk async for chunk in turns.synthesize(segment(text))])).strip()
-
-
-async def say(pool: EnginePool, text: str) -> str:
-    async with pool.hold("tone") as turns:
-        return await speak(turns, text)
 
 
 async def test_an_engine_is_forked_speaks_and_leaves_nothing_when_it_ends() -> None:
@@ -105,7 +85,7 @@ async def test_what_a_forked_engine_has_started_ends_with_it() -> None:
     async with prewarmed() as pool:
         child = int((await say(pool, "fork")).removesuffix("fork"))
         await pool.unload("tone")
-        await until(lambda: is_gone(child))
+        await eventually(lambda: is_gone(child))
 
 
 async def test_an_engine_outlives_its_fork_server_which_is_started_again(
@@ -117,7 +97,7 @@ async def test_an_engine_outlives_its_fork_server_which_is_started_again(
         async with aclosing(turns.synthesize(segment("one hang"))) as chunks:
             await anext(chunks)
             os.kill(first, signal.SIGKILL)
-            await until(lambda: pool.states()[0].prewarmed not in {None, first})
+            await eventually(lambda: pool.states()[0].prewarmed not in {None, first})
         assert await speak(turns, "two") == "two"
         child = engine(pool)
         await pool.unload("tone")
@@ -149,7 +129,7 @@ async def test_libraries_that_cannot_be_imported_ahead_are_told_of_once_and_miss
     spec = EngineSpec(known.info, f"voicenode_tone:{lacking}", known.options, prewarm_imports=True)
     async with tone.pool(spec) as pool:
         pool.prewarm(["tone"])
-        await until(lambda: said in caplog.text)
+        await eventually(lambda: said in caplog.text)
         assert await say(pool, "hello") == "hello"
     assert caplog.text.count("not imported ahead") == 1
 
@@ -161,7 +141,7 @@ async def test_where_memory_is_short_nothing_is_imported_ahead(
     monkeypatch.setattr(prewarm, "available_memory", lambda: 1 << 30)
     async with tone.pool(tone.spec(prewarm_imports=None)) as pool:
         pool.prewarm(["tone"])
-        await until(lambda: "less than 4 GiB" in caplog.text)
+        await eventually(lambda: "less than 4 GiB" in caplog.text)
         assert pool.states()[0].prewarmed is None
 
 

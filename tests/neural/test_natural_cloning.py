@@ -16,8 +16,8 @@ from wyoming.event import Event
 from tests.support import recorded
 from tests.support.cloning import recording
 from tests.support.command import CommandLine
-from tests.support.daemon import eventually, say
-from tests.support.limits import LIMIT
+from tests.support.daemon import say
+from tests.support.limits import LIMIT, eventually
 from tests.support.mqtt import Peer
 from tests.support.mqtt_daemon import MqttNode
 from tests.support.natural import Checkpoints

@@ -18,8 +18,8 @@ pytest.importorskip("f5_tts")
 from wyoming.client import AsyncClient
 from wyoming.tts import SynthesizeChunk, SynthesizeStart, SynthesizeStop, SynthesizeVoice
 
-from tests.support.daemon import Daemon, daemon, eventually, hear, say
-from tests.support.limits import LIMIT
+from tests.support.daemon import Daemon, daemon, hear, say
+from tests.support.limits import LIMIT, eventually
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt import Peer
 from tests.support.natural import VOICES, Checkpoints, engines, fork_servers, rests

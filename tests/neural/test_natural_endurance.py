@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("TTS")
 pytest.importorskip("f5_tts")
 
-from tests.support.daemon import Daemon, Heard, daemon, eventually, kill, say
+from tests.support.daemon import Daemon, Heard, daemon, kill, say
+from tests.support.limits import eventually
 from tests.support.natural import VOICES, Checkpoints, engines, fork_servers, rests
 from voicenode import gpu
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -25,7 +24,7 @@ from tests.support.limits import LIMIT
 from tests.support.tone import python_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from wyoming.event import Event
@@ -261,13 +260,6 @@ async def hear(client: AsyncClient) -> Heard:
             break
         events.append(event)
     return Heard(events)
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until something is so of another process, which does not tell when it is."""
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 (nothing in this process tells)
-            await asyncio.sleep(0.01)
 
 
 def request(text: str, voice: str | None = None, speaker: str | None = None) -> Event:

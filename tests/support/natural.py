@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.support import f5_checkpoints, xtts_checkpoint
-from tests.support.daemon import Daemon, eventually
+from tests.support.limits import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import psutil
+
+    from tests.support.daemon import Daemon
 
 VOICES = {"xtts": "xtts-claribel-dervla", "f5": "f5-en"}
 """A voice of each engine."""

@@ -16,13 +16,17 @@ from tests.support.engines.voicenode_tone import (
     ThirdToneEngine,
     ToneEngine,
     ToneOptions,
+    spell,
 )
+from voicenode.engine import Segment
 from voicenode.workers.limits import PoolLimits
 from voicenode.workers.pool import EnginePool
 from voicenode.workers.process import EngineSpec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from voicenode.workers.turns import Turns
 
 ENGINES = Path(__file__).with_name("engines")
 """A folder for PYTHONPATH: with it, the tone engine is installed."""
@@ -58,3 +62,18 @@ async def pool(*specs: EngineSpec, **limits: Any) -> AsyncIterator[EnginePool]: 
         yield pool
     finally:
         await pool.close()
+
+
+def segment(text: str) -> Segment:
+    return Segment(text=text, voice="plain", language="en")
+
+
+async def speak(turns: Turns, text: str) -> str:
+    """The text that is heard in a turn."""
+    return spell(b"".join([chunk async for chunk in turns.synthesize(segment(text))])).strip()
+
+
+async def say(pool: EnginePool, text: str, engine: str = "tone") -> str:
+    """The text that is heard."""
+    async with pool.hold(engine) as turns:
+        return await speak(turns, text)

@@ -11,8 +11,8 @@ from voicenode_xtts.pacing import FIRST, LEAST, LONGEST, Pace
 TOKEN = 0.0464
 """Seconds of sound in one token."""
 HELD_BACK, GRAIN = 4, 1.837
-"""Tokens that the vocoder keeps until it has what follows them; and eight frames, of which it keeps a part after
-the first piece."""
+"""Tokens that the vocoder keeps until it has what follows them; and eight frames, of which it keeps a part
+after the first piece."""
 
 
 @dataclass
