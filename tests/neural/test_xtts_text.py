@@ -102,7 +102,7 @@ def test_the_limits_in_characters_are_upstreams(vocabulary: Path) -> None:
 
 def test_a_text_with_too_many_tokens_is_refused_with_what_to_do(tokenizer: Tokenizer) -> None:
     with pytest.raises(RequestError, match="full stop") as caught:
-        tokenizer.encode("7 " * 120, "en")
+        tokenizer.encode("7 " * 200, "en")
     assert caught.value.code == ErrorCode.TEXT_TOO_LONG
 
 
