@@ -179,6 +179,7 @@ class _Pieces:
         self._vocoder: VocoderStream | None = None
         self._pace = Pace()
         self._latents: list[Tensor] = []
+        self._kept = _NOTHING
         self._coming: deque[tuple[int, Arrived]] = deque()
 
     def add(self, latent: Tensor) -> None:
@@ -212,7 +213,8 @@ class _Pieces:
 
     def _take(self) -> Samples:
         tokens, arrived = self._coming.popleft()
-        samples = arrived.take().numpy()
-        if tokens:  # the last piece may be what the vocoder held back, and no more
-            self._pace.left(tokens, len(samples) / self._model.rate)
-        return samples
+        samples = np.concatenate((self._kept, arrived.take().numpy()))
+        # The last piece may be what the vocoder held back, and no more.
+        leaves = not tokens or self._pace.left(tokens, len(samples) / self._model.rate)
+        self._kept = _NOTHING if leaves else samples
+        return samples if leaves else _NOTHING

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+HEAD = 6
+"""Tokens of the first piece that are decoded while its others are made, and kept until these are decoded."""
 FIRST = 10
-"""Tokens of the first piece. The vocoder holds four of them back; the rest, 280 ms, is the time in which the
-next piece is to be made. Played against a clock on two cores, 206 ms were enough on a quiet machine. Beside a
-process that took a core, players then waited in three texts of eight; with steps twice as slow in seven, and
-in four of these for 0.2 s or more. With 280 ms these are five, and all but one for less than 0.05 s."""
+"""Tokens of the first piece, where they are made soon. The vocoder holds four of them back, and some frames;
+the rest, 0.26 s, is the time in which the next piece is to be made."""
 LEAST, LONGEST = 4, 64
 """Tokens of the pieces after it."""
+HELD_BACK, TOKEN = 4, 0.0464
+"""Tokens that the vocoder keeps until it has what follows them, and seconds of sound in one."""
+_SPARE = 2.6
+"""What is to be in hand when the first piece leaves, in times that the tokens of the second one take: as much
+again for the vocoder, and a third more. So the first piece is longer where the machine is slow, or busy: with
+steps twice as slow, players of ten tokens waited in five texts of eight."""
 _MARGIN = 0.5
 """Of what the listener has in hand, the part in which the next piece should be made."""
 
@@ -28,17 +35,36 @@ class Pace:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._size = FIRST
+        self._size = HEAD
+        self._head = True
+        self._started: float | None = None
+        self._rest: int | None = None
+        """Of the first piece, once its head was due."""
         self._begun: float | None = None
         self._sent = 0.0
         self._last = 0.0
 
     def due(self, tokens: int) -> bool:
-        """Whether so many tokens are to be decoded now."""
-        return tokens >= self._size
+        """Whether so many tokens are to be decoded now; asked for each of the first."""
+        if self._started is None:
+            self._started = self._clock()
+        if tokens < self._size:
+            return False
+        if self._rest is None:
+            cost = (self._clock() - self._started) / (tokens - 1)
+            first = HELD_BACK + math.ceil(_SPARE * LEAST * cost / TOKEN)
+            self._rest = max(FIRST, min(LONGEST, first)) - tokens
+        return True
 
-    def left(self, tokens: int, seconds: float) -> None:
-        """A piece of so many tokens leaves, and lasts so many seconds."""
+    def left(self, tokens: int, seconds: float) -> bool:
+        """A piece of so many tokens is decoded, and lasts so many seconds with what was kept.
+
+        Returns whether it leaves: the head of the first piece is kept.
+        """
+        if self._head and self._rest is not None:
+            self._head, self._size = False, self._rest
+            return False
+        self._head = False
         now = self._clock()
         self._sent += seconds
         if self._begun is None:
@@ -48,3 +74,4 @@ class Pace:
             cost = (now - self._last) / tokens
             self._size = max(LEAST, min(LONGEST, int(_MARGIN * in_hand / cost))) if cost > 0 else LONGEST
         self._last = now
+        return True

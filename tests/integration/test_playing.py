@@ -20,15 +20,12 @@ from voicenode.request import SynthesisRequest
 from voicenode.voice import Voice
 from voicenode.voices import Catalogue
 from voicenode.workers.process import EngineSpec
-from voicenode_xtts.pacing import FIRST, Pace
+from voicenode_xtts.pacing import HEAD, HELD_BACK, TOKEN, Pace
 
 QUICK_VOICE, NATURAL = "tone-plain", "tone4-plain"
 FORMAT = PcmFormat(24_000)
-TOKEN = 1 / 21.5
-"""Seconds of sound in one token."""
-HELD_BACK, GRAIN = 4, 1.837
-"""Tokens that the vocoder keeps until it has what follows them; and eight frames, of which it keeps a part
-after the first piece."""
+GRAIN = 1.837
+"""Tokens of eight frames, of which the vocoder keeps a part after the head of the first piece."""
 SHORT = 1.5
 """Seconds of a sentence that is held back until it is whole."""
 CHARACTER = 1.5
@@ -91,12 +88,13 @@ class SimulatedProcess:
                 continue
             if pace.due(waiting) or count == tokens:
                 await self.machine.work(0.3 * self.machine.share * TOKEN * waiting)
-                held = 0 if count == tokens else HELD_BACK + (count - FIRST) % GRAIN
+                held = 0 if count == tokens else HELD_BACK + (count - HEAD) % GRAIN
                 seconds = (count - held) * TOKEN - sent
-                pace.left(waiting, seconds)
-                sent, waiting = sent + seconds, 0
-                self.machine.made += seconds
-                yield FORMAT.silence(seconds)
+                leaves, waiting = pace.left(waiting, seconds) or count == tokens, 0
+                if leaves:
+                    sent += seconds
+                    self.machine.made += seconds
+                    yield FORMAT.silence(seconds)
 
 
 @pytest.fixture(autouse=True)

@@ -125,7 +125,7 @@ def test_audio_leaves_while_tokens_are_made(plain: XttsEngine, monkeypatch: pyte
 
     monkeypatch.setattr(decoder, "generate", counted)
     heard = [len(made) for chunk in chunks(plain) if chunk]
-    assert heard[0] == FIRST
+    assert FIRST <= heard[0] < len(made)  # more where the machine is busy
     assert len(heard) > 1
     assert heard[-1] == len(made)
 

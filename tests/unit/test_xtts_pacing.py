@@ -6,13 +6,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from script.benchmarks.playback import waited
-from voicenode_xtts.pacing import FIRST, LEAST, LONGEST, Pace
+from voicenode_xtts.pacing import FIRST, HEAD, HELD_BACK, LEAST, LONGEST, TOKEN, Pace
 
-TOKEN = 0.0464
-"""Seconds of sound in one token."""
-HELD_BACK, GRAIN = 4, 1.837
-"""Tokens that the vocoder keeps until it has what follows them; and eight frames, of which it keeps a part
-after the first piece."""
+GRAIN = 1.837
+"""Tokens of eight frames, of which the vocoder keeps a part after the head of the first piece."""
 
 
 @dataclass
@@ -35,13 +32,14 @@ class SimulatedEngine:
             last = count == tokens
             if pace.due(waiting) or last:
                 self._work(0.3 * self.share * TOKEN * waiting)
-                held = 0 if last else HELD_BACK + (count - FIRST) % GRAIN
+                held = 0 if last else HELD_BACK + (count - HEAD) % GRAIN
                 seconds = (count - held) * TOKEN - sent
-                pace.left(waiting, seconds)
-                sent += seconds
+                leaves = pace.left(waiting, seconds) or last
                 self.pieces.append(waiting)
                 waiting = 0
-                yield self.now, seconds
+                if leaves:
+                    sent += seconds
+                    yield self.now, seconds
 
     def _work(self, seconds: float) -> None:
         self.now += seconds / (1 - self.busy)
@@ -63,8 +61,8 @@ def test_nor_while_another_engine_takes_a_third_of_the_machine() -> None:
 def test_pieces_begin_small_and_grow_with_what_the_listener_has_in_hand() -> None:
     engine = SimulatedEngine(0.5)
     list(engine.speak(600))
-    first, second, *others = engine.pieces[:-1]
-    assert (first, second) == (FIRST, LEAST)
+    head, rest, second, *others = engine.pieces[:-1]
+    assert (head, head + rest, second) == (HEAD, FIRST, LEAST)
     assert others == sorted(others)
     assert others[-1] == LONGEST
 
@@ -72,5 +70,19 @@ def test_pieces_begin_small_and_grow_with_what_the_listener_has_in_hand() -> Non
 def test_an_engine_slower_than_speech_lets_each_bit_out_at_once() -> None:
     engine = SimulatedEngine(1.5)
     chunks = list(engine.speak(200))
-    assert set(engine.pieces[1:-1]) == {LEAST}
+    assert set(engine.pieces[2:-1]) == {LEAST}
     assert waited(chunks) > 0
+
+
+@pytest.mark.parametrize("share", [0.9, 1.0])
+def test_the_first_piece_is_longer_where_tokens_take_long(share: float) -> None:
+    engine = SimulatedEngine(share)
+    assert waited(list(engine.speak(100))) == 0
+    assert engine.pieces[0] + engine.pieces[1] > FIRST
+
+
+@pytest.mark.parametrize("tokens", [1, HEAD - 1, HEAD, HEAD + 1, FIRST])
+def test_the_head_of_a_short_text_is_not_kept(tokens: int) -> None:
+    chunks = list(SimulatedEngine(0.5).speak(tokens))
+    assert len(chunks) == 1
+    assert chunks[0][1] == pytest.approx(tokens * TOKEN)
