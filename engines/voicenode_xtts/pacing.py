@@ -52,8 +52,7 @@ class Pace:
             return False
         if self._rest is None:
             cost = (self._clock() - self._started) / (tokens - 1)
-            first = HELD_BACK + math.ceil(_SPARE * LEAST * cost / TOKEN)
-            self._rest = max(FIRST, min(LONGEST, first)) - tokens
+            self._rest = _first(cost) - tokens
         return True
 
     def left(self, tokens: int, seconds: float) -> bool:
@@ -75,3 +74,10 @@ class Pace:
             self._size = max(LEAST, min(LONGEST, int(_MARGIN * in_hand / cost))) if cost > 0 else LONGEST
         self._last = now
         return True
+
+
+def _first(cost: float) -> int:
+    """Tokens of the first piece where one takes so many seconds."""
+    if cost >= TOKEN:
+        return FIRST  # whatever it is, a player will wait
+    return max(FIRST, HELD_BACK + math.ceil(_SPARE * LEAST * cost / TOKEN))

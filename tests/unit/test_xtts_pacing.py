@@ -70,6 +70,7 @@ def test_pieces_begin_small_and_grow_with_what_the_listener_has_in_hand() -> Non
 def test_an_engine_slower_than_speech_lets_each_bit_out_at_once() -> None:
     engine = SimulatedEngine(1.5)
     chunks = list(engine.speak(200))
+    assert engine.pieces[0] + engine.pieces[1] == FIRST
     assert set(engine.pieces[2:-1]) == {LEAST}
     assert waited(chunks) > 0
 
