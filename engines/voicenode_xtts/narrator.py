@@ -185,7 +185,8 @@ class _Pieces:
     def add(self, latent: Tensor) -> None:
         """Take in what was made of one token, [width]."""
         self._latents.append(latent)
-        if self._pace.due(len(self._latents)) and not self._coming:
+        # The rest of the first piece need not wait for its head.
+        if self._pace.due(len(self._latents)) and len(self._coming) <= self._pace.awaited:
             self._decode(last=False)
 
     def next(self) -> Samples:

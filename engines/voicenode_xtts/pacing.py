@@ -36,13 +36,17 @@ class Pace:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._size = HEAD
-        self._head = True
         self._started: float | None = None
-        self._rest: int | None = None
-        """Of the first piece, once its head was due."""
+        self._headed = self._kept = False
+        """Whether the head of the first piece was due, and whether it is decoded."""
         self._begun: float | None = None
         self._sent = 0.0
         self._last = 0.0
+
+    @property
+    def awaited(self) -> bool:
+        """Whether nothing has left yet."""
+        return self._begun is None
 
     def due(self, tokens: int) -> bool:
         """Whether so many tokens are to be decoded now; asked for each of the first."""
@@ -50,9 +54,9 @@ class Pace:
             self._started = self._clock()
         if tokens < self._size:
             return False
-        if self._rest is None:
+        if not self._headed:
             cost = (self._clock() - self._started) / (tokens - 1)
-            self._rest = _first(cost) - tokens
+            self._headed, self._size = True, _first(cost) - tokens
         return True
 
     def left(self, tokens: int, seconds: float) -> bool:
@@ -60,10 +64,9 @@ class Pace:
 
         Returns whether it leaves: the head of the first piece is kept.
         """
-        if self._head and self._rest is not None:
-            self._head, self._size = False, self._rest
+        if self._headed and not self._kept:
+            self._kept = True
             return False
-        self._head = False
         now = self._clock()
         self._sent += seconds
         if self._begun is None:
