@@ -1,6 +1,6 @@
 """What becomes of a model that babbles, falls silent or never starts: with a model that does so to order."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from threading import Event
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +15,9 @@ import torch
 from voicenode.engine import EngineError
 from voicenode.guard import longest_seconds
 from voicenode_xtts import XttsParameters
-from voicenode_xtts.arriving import Beside
+from voicenode_xtts.arriving import Arrived, Beside
 from voicenode_xtts.narrator import Narrator, Task
-from voicenode_xtts.pacing import FIRST
+from voicenode_xtts.pacing import FIRST, HEAD
 from voicenode_xtts.sampling import Choice
 
 pytestmark = pytest.mark.neural
@@ -93,6 +93,34 @@ def test_speech_that_ends_by_itself_is_heard_whole_and_trimmed() -> None:
 def test_speech_whose_last_token_ended_a_piece_is_heard_whole() -> None:
     said = speak(ScriptedModel([SPEECH] * (FIRST - 1)), guarded=False)
     assert tokens(said) == pytest.approx(FIRST - 1, abs=0.1)
+
+
+class Unready(Arrived):
+    """What is not here before somebody waits for it."""
+
+    @property
+    def here(self) -> bool:
+        return False
+
+
+class Watched(Beside):
+    """Remembers after how many tokens it was asked for each piece."""
+
+    def __init__(self, model: ScriptedModel) -> None:
+        self.model = model
+        self.asked: list[int] = []
+
+    def run(self, work: Callable[[], torch.Tensor], *_given: torch.Tensor) -> Arrived:
+        self.asked.append(self.model.made)
+        return Unready(work())
+
+
+def test_the_rest_of_the_first_piece_is_asked_for_while_its_head_is_under_way() -> None:
+    model = ScriptedModel([SPEECH] * 40)
+    model.beside = watched = Watched(model)
+    assert tokens(speak(model, guarded=False)) == pytest.approx(40, abs=0.1)
+    head, rest, end = watched.asked
+    assert head == HEAD < rest < end
 
 
 def test_babble_about_a_short_text_is_tried_again_with_another_seed() -> None:
