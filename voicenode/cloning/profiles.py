@@ -91,8 +91,7 @@ class VoiceProfiles:
         Raises:
             StoreError: it cannot be read.
         """
-        key = name_key(name)
-        self._note(key, await self.store.get(COLLECTION, key))
+        await self._look(name_key(name))
         return self.find(name)
 
     async def put(
@@ -168,6 +167,7 @@ class VoiceProfiles:
             except ConflictError:
                 kept = await self._same(kept)
         self._note(key, None)
+        await asyncio.sleep(0)  # as in `put`
 
     def note_use(self, name: str) -> None:
         """Remember that a voice was used: it lives longer for that."""
@@ -213,7 +213,7 @@ class VoiceProfiles:
                 async with self.store.watch(COLLECTION) as keys:
                     await self._reload()  # what changed before anyone watched
                     async for key in keys:
-                        self._note(key, await self.store.get(COLLECTION, key))
+                        await self._look(key)
             except StoreError as error:
                 _log.warning("voice profiles are not followed for %g s: %s", _RETRY_SECONDS, error)
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -247,15 +247,25 @@ class VoiceProfiles:
         except StoreError as error:
             _log.warning("what has expired cannot be removed yet: %s", error)
 
+    async def _look(self, key: str) -> None:
+        """Know a voice as it is in the store; what changes here meanwhile is newer than what was read."""
+        while True:
+            before = self._kept.get(key)
+            document = await self.store.get(COLLECTION, key)
+            if self._kept.get(key) is before:
+                self._note(key, document)
+                return
+
     async def _reload(self) -> None:
-        documents = await self.store.list(COLLECTION)
-        gone = self.keys - {document.key for document in documents}
-        for start in range(0, len(documents), _AT_A_TIME):
-            for document in documents[start : start + _AT_A_TIME]:
-                self._note(document.key, document)
-            await asyncio.sleep(0)
-        for key in gone:
-            self._note(key, None)
+        """`_look` at all of them."""
+        before = dict(self._kept)
+        found: dict[str, Document | None] = dict.fromkeys(before)
+        found |= {document.key: document for document in await self.store.list(COLLECTION)}
+        for number, (key, document) in enumerate(found.items(), start=1):
+            if self._kept.get(key) is before.get(key):
+                self._note(key, document)
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
 
     async def _write_use(self, key: str, use: _Use) -> None:
         kept = await self.refreshed(key)
