@@ -66,14 +66,14 @@ def _reinterpreted(taken: Any, returned: Any, made: Any) -> Any:  # noqa: ANN401
     return intrinsic(typed)
 
 
-_bits_of = _reinterpreted(types.float32, types.uint32, ir.IntType(32))
+bits_of = _reinterpreted(types.float32, types.uint32, ir.IntType(32))
 number_of = _reinterpreted(types.uint32, types.float32, ir.FloatType())
 
 
 @compiled
 def bfloat16_of(number: np.float32) -> np.uint16:
     """The bits of the nearest bfloat16, and in the middle those of the even one."""
-    bits = _bits_of(number)
+    bits = bits_of(number)
     odd = (bits >> np.uint32(16)) & np.uint32(1)
     return np.uint16((bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
 

@@ -14,9 +14,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from voicenode_xtts import tile
 from voicenode_xtts.arithmetic import bfloat16_of, compiled, exp, gelu
 from voicenode_xtts.kernel import normalise
+from voicenode_xtts.panels import (
+    OUTPUTS,
+    ROWS,
+    Levels,
+    add_products,
+    aligned,
+    clear,
+    multiply,
+    panel,
+    round_row,
+    tiles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,15 +35,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from voicenode_xtts.kernel import Block, Norm
-    from voicenode_xtts.linear import Linear, Rows
+    from voicenode_xtts.linear import Rows
+    from voicenode_xtts.panels import BFloats
 
-    BFloats = NDArray[np.uint16]
-    """The bits of bfloat16."""
-
-FEATURES = tile.OUTPUTS
-"""Of a head: other sizes do not fit into the tiles."""
-_DEPTH = 512
-"""Inputs of a panel, so that it stays in the cache of a core."""
+FEATURES = OUTPUTS
+"""Of a head: other sizes do not fit into the panels."""
 _ZERO, _ONE = map(np.float32, (0, 1))
 
 
@@ -54,8 +61,8 @@ class _Part(NamedTuple):
     """[positions, width], as all that follows with more rows."""
     first: int
     """How many positions of the prompt come before."""
-    given: BFloats
-    bent: BFloats
+    given: Levels
+    bent: Levels
     """[.., 4 * width]."""
     mixed: Rows
     """[.., 3 * width]."""
@@ -68,7 +75,7 @@ class _Part(NamedTuple):
     """[.., capacity]."""
     likely: BFloats
     """[.., capacity]."""
-    panel: BFloats
+    panel: NDArray[np.uint8]
 
 
 class Prompts:
@@ -83,7 +90,7 @@ class Prompts:
         self._pool = ThreadPoolExecutor(max(1, threads - 1), "prompt")
 
     def read(self, hidden: Rows, blocks: Sequence[Block], places: Sequence[Places]) -> None:
-        """Take positions, [positions, width], through all blocks; they become what comes out."""
+        """Take positions, [positions, width], through all blocks; the last one becomes what comes out."""
         parts = self._parts(hidden, places[0].keys.shape[1])
         known = [[Event() for _ in blocks] for _ in parts]
         layers = list(zip(blocks, places, strict=True))
@@ -96,42 +103,48 @@ class Prompts:
         finally:
             for other in others:
                 other.result()
+        _answer(_end(parts[-1]), *layers[-1])
 
     def _parts(self, hidden: Rows, capacity: int) -> list[_Part]:
-        tiles = -(-len(hidden) // tile.ROWS)
-        share = -(-tiles // self._threads) * tile.ROWS
+        share = tiles(-(-len(hidden) // self._threads))
         return [
             _part(hidden[first : first + share], first, capacity) for first in range(0, len(hidden), share)
         ]
 
 
 def _part(hidden: Rows, first: int, capacity: int) -> _Part:
-    count, width = -(-len(hidden) // tile.ROWS) * tile.ROWS, hidden.shape[1]
-
-    def bfloats(*shape: int) -> BFloats:
-        """Begins where a line of the processor's cache does, as all memory of PyTorch."""
-        bits: BFloats = torch.zeros(shape, dtype=torch.bfloat16).view(torch.uint16).numpy()
-        return bits
-
-    def rows(features: int) -> Rows:
-        return torch.empty(count, features).numpy()
-
+    count, width = tiles(len(hidden)), hidden.shape[1]
+    asked, likely = (aligned(count, each, dtype=torch.uint16) for each in (FEATURES, capacity))
     return _Part(
-        hidden, first, bfloats(count, width), bfloats(count, 4 * width), rows(3 * width), rows(4 * width),
-        rows(width), bfloats(count, FEATURES), rows(capacity), bfloats(count, capacity),
-        bfloats(_DEPTH, tile.OUTPUTS),
+        hidden, first, Levels.empty(count, width), Levels.empty(count, 4 * width),
+        aligned(count, 3 * width), aligned(count, 4 * width), aligned(count, width),
+        asked, aligned(count, capacity), likely, panel(),
+    )  # fmt: skip
+
+
+def _end(part: _Part) -> _Part:
+    """Its last tile, of whose positions the last is the prompt's."""
+    start = tiles(len(part.hidden)) - ROWS
+    rows = "hidden", "mixed", "wide", "narrow", "asked", "scores", "likely"
+    return part._replace(
+        first=part.first + start, given=part.given.rows(start), bent=part.bent.rows(start),
+        **{name: getattr(part, name)[start:] for name in rows},
     )  # fmt: skip
 
 
 def _read(part: _Part, layers: Sequence[tuple[Block, Places]], known: Sequence[Sequence[Event]]) -> None:
-    """`known` says of each part up to this one in which blocks its keys and values are there."""
+    """All but what the last block answers.
+
+    `known` says of each part up to this one in which blocks its keys and values are there.
+    """
     try:
         for layer, (block, places) in enumerate(layers):
             _mix(part, block, places)
             known[-1][layer].set()
-            for before in known[:-1]:
-                before[layer].wait()
-            _answer(part, block, places)
+            if layer + 1 < len(layers):
+                for before in known[:-1]:
+                    before[layer].wait()
+                _answer(part, block, places)
     finally:
         for event in known[-1]:
             event.set()  # after an error, which the asker sees, nobody is to wait
@@ -141,7 +154,7 @@ def _read(part: _Part, layers: Sequence[tuple[Block, Places]], known: Sequence[S
 def _mix(part: _Part, block: Block, places: Places) -> None:
     """Queries, keys and values of new positions; the last two go to their places."""
     _normalise(part, block.norm_1)
-    _multiply(part.given, block.mix, part.mixed, part.panel)
+    multiply(part.given, block.mix, part.mixed, part.panel)
     heads, _, features = places.keys.shape
     for row in range(len(part.hidden)):
         position = places.first + part.first + row
@@ -160,12 +173,12 @@ def _answer(part: _Part, block: Block, places: Places) -> None:
     """All that follows in a block."""
     for head in range(len(places.keys)):
         _attend(part, places, head)
-    _multiply(part.given, block.attended, part.narrow, part.panel)
+    multiply(part.given, block.attended, part.narrow, part.panel)
     _add(part)
     _normalise(part, block.norm_2)
-    _multiply(part.given, block.widen, part.wide, part.panel)
+    multiply(part.given, block.widen, part.wide, part.panel)
     _bend(part)
-    _multiply(part.bent, block.narrow, part.narrow, part.panel)
+    multiply(part.bent, block.narrow, part.narrow, part.panel)
     _add(part)
 
 
@@ -173,7 +186,7 @@ def _answer(part: _Part, block: Block, places: Places) -> None:
 def _normalise(part: _Part, norm: Norm) -> None:
     normalise(part.hidden, norm, part.narrow)
     for row in range(len(part.hidden)):
-        _keep(part.narrow[row], part.given[row])
+        round_row(part.narrow[row], part.given, row, 0)
 
 
 @compiled
@@ -190,42 +203,7 @@ def _bend(part: _Part) -> None:
         wide = part.wide[row]
         for place in range(wide.size):
             wide[place] = gelu(wide[place])
-        _keep(wide, part.bent[row])
-
-
-@compiled
-def _keep(numbers: Rows, bits: BFloats) -> None:
-    for place in range(numbers.size):
-        bits[place] = bfloat16_of(numbers[place])
-
-
-@compiled
-def _multiply(rows: BFloats, linear: Linear, out: Rows, panel: BFloats) -> None:
-    outputs, inputs = linear.weight.shape
-    for output in range(0, outputs, tile.OUTPUTS):
-        _clear(out, output)
-        for start in range(0, inputs, _DEPTH):
-            depth = min(_DEPTH, inputs - start)
-            _lay_int8(linear.weight[output:, start : start + depth], panel)
-            _sum(rows[:, start : start + depth], panel, out[:, output:])
-        _scale(out, linear, output)
-
-
-@compiled
-def _clear(out: Rows, first: int) -> None:
-    for row in range(len(out)):
-        sums = out[row, first:]
-        for place in range(tile.OUTPUTS):
-            sums[place] = _ZERO
-
-
-@compiled
-def _scale(out: Rows, linear: Linear, output: int) -> None:
-    scale, bias = linear.scale[output:], linear.bias[output:]
-    for row in range(len(out)):
-        sums = out[row, output:]
-        for place in range(tile.OUTPUTS):
-            sums[place] = sums[place] * scale[place] + bias[place]
+        round_row(wide, part.bent, row, 0)
 
 
 @compiled
@@ -234,17 +212,16 @@ def _attend(part: _Part, places: Places, head: int) -> None:
     seen = places.first + part.first + len(part.hidden)
     start = head * FEATURES
     _ask(part, start)
-    for first in range(0, seen, tile.OUTPUTS):
-        _clear(part.scores, first)
-        _lay_bfloat16(places.keys[head, first:], part.panel)
-        _sum(part.asked, part.panel, part.scores[:, first:])
+    for first in range(0, seen, OUTPUTS):
+        clear(part.scores, first)
+        add_products(part.asked, places.keys[head, first:], part.panel, part.scores[:, first:])
     _choose(part, places.first + part.first + 1, seen)
-    _clear(part.narrow, 0)
-    for first in range(0, seen, tile.OUTPUTS):
-        _lay_bfloat16(places.values[head, :, first : first + tile.OUTPUTS], part.panel)
-        _sum(part.likely[:, first : first + tile.OUTPUTS], part.panel, part.narrow)
+    clear(part.narrow, 0)
+    for first in range(0, seen, OUTPUTS):
+        some = slice(first, first + OUTPUTS)
+        add_products(part.likely[:, some], places.values[head, :, some], part.panel, part.narrow)
     for row in range(len(part.hidden)):
-        _keep(part.narrow[row, :FEATURES], part.given[row, start:])
+        round_row(part.narrow[row, :FEATURES], part.given, row, head)
 
 
 @compiled
@@ -260,7 +237,7 @@ def _ask(part: _Part, start: int) -> None:
 @compiled
 def _choose(part: _Part, first: int, seen: int) -> None:
     """Scores to how much of each position is seen: of `first` by the first row, and of one more by each."""
-    end = -(-seen // tile.OUTPUTS) * tile.OUTPUTS
+    end = -(-seen // OUTPUTS) * OUTPUTS
     for row in range(len(part.hidden)):
         scores, likely, count = part.scores[row], part.likely[row], first + row
         top, total = np.float32(-np.inf), _ZERO
@@ -272,32 +249,3 @@ def _choose(part: _Part, first: int, seen: int) -> None:
         for position in range(count):
             likely[position] = bfloat16_of(scores[position] / total)
         likely[count:end] = 0
-
-
-@compiled
-def _lay_int8(weight: NDArray[np.int8], panel: BFloats) -> None:
-    """Put the inputs of 64 outputs into the panel."""
-    stride = weight.strides[0]
-    for start in range(0, weight.shape[1], tile.INPUTS):
-        for lane in range(0, tile.OUTPUTS, tile.LANES):
-            source = weight.ctypes.data + lane * stride + start
-            tile.lay_int8(source, stride, panel[start:].ctypes.data + lane * tile.PAIR)
-
-
-@compiled
-def _lay_bfloat16(matrix: BFloats, panel: BFloats) -> None:
-    """The same for a matrix of bfloat16."""
-    stride = matrix.strides[0]
-    for start in range(0, matrix.shape[1], tile.INPUTS):
-        for lane in range(0, tile.OUTPUTS, tile.LANES):
-            source = matrix.ctypes.data + lane * stride + 2 * start
-            tile.lay_bfloat16(source, stride, panel[start:].ctypes.data + lane * tile.PAIR)
-
-
-@compiled
-def _sum(rows: BFloats, panel: BFloats, out: Rows) -> None:
-    """Add what these inputs contribute to 64 outputs."""
-    pairs, from_, to = rows.shape[1] // 2, rows.strides[0], out.strides[0]
-    for row in range(0, len(rows), tile.ROWS):
-        given, sums = rows.ctypes.data + row * from_, out.ctypes.data + row * to
-        tile.multiply(given, from_, panel.ctypes.data, pairs, sums, to)

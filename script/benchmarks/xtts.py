@@ -21,6 +21,7 @@ SLOW_TURN = 5
 """The slow sides, upstream and our exact one, have their turn in the first round of so many."""
 _SLOW = ("upstream", "exact")
 _SMALL_TOKENS = 60
+_CHUNK = 1 << 24
 _FIDELITY_STEPS, _SMALL_FIDELITY_STEPS = 200, 60
 _NOTE = (
     "Every side reads one text, {characters} characters that the vocabulary makes {text_tokens} tokens of,"
@@ -68,12 +69,21 @@ async def _round(folder: Path, tokens: int, number: int, rounds: int) -> Round:
     reports = {}
     for side in (*_SLOW, "fast") if number % SLOW_TURN == 0 else ("fast",):
         tell(f"round {number + 1} of {rounds}: {side}")
+        await asyncio.to_thread(_read, folder)
         reports[side] = await asyncio.to_thread(_side, side, folder, tokens)
     taken = Round(reports, await wake(folder))
     for side, report in reports.items():
         tell(f"    {side}: {report.real_time_factor:.2f} times real time, first audio {report.first:.2f} s")
     tell(f"    from no process to first audio: {taken.wake.prewarmed:.2f} s")
     return taken
+
+
+def _read(folder: Path) -> None:
+    """Whatever the side before took of memory, the files are in it when the next one begins."""
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            while file.read(_CHUNK):
+                pass
 
 
 def _batches(folder: Path) -> dict[int, float]:
