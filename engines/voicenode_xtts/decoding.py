@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _KEPT = 8
 """Voices whose keys and values are kept."""
+_AHEAD = 32
+"""Tokens for which there is room from the start: the cache is not to grow while a listener awaits sound."""
 
 
 @dataclass(eq=False, slots=True)
@@ -107,7 +109,7 @@ class Decoder:
         start = torch.full((1,), self._gpt.sizes.start_audio, device=self._tokens.device)
         embedded = torch.cat((self._gpt.embed_text(tokens), self._gpt.embed_audio(start, 0 * start)))
         length = len(voice) + len(embedded)
-        self._cache.reserve(self._steps.rows(row + 1), length)
+        self._cache.reserve(self._steps.rows(row + 1), length + _AHEAD)
         self._sampler.begin(row, choice)
         self._begin_voice(row, voice)
         latents = self._gpt(embedded[None], Prompt(self._cache, row, len(voice), len(embedded)))

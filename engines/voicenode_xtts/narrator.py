@@ -181,17 +181,21 @@ class _Pieces:
         self._latents: list[Tensor] = []
         self._kept = _NOTHING
         self._coming: deque[tuple[int, Arrived]] = deque()
+        """Each with the number of its tokens, or 0 for the last one, which leaves in any case."""
 
     def add(self, latent: Tensor) -> None:
         """Take in what was made of one token, [width]."""
         self._latents.append(latent)
-        # The rest of the first piece need not wait for its head.
-        if self._pace.due(len(self._latents)) and len(self._coming) <= self._pace.awaited:
+        # The parts of the first piece need not wait for each other.
+        if self._pace.due(len(self._latents)) and (self._pace.awaited or not self._coming):
             self._decode(last=False)
 
     def next(self) -> Samples:
-        """The oldest piece, if it is here."""
-        return self._take() if self._coming and self._coming[0][1].here else _NOTHING
+        """The oldest piece, if it is here; what a listener awaits goes before further tokens."""
+        while self._pace.urgent and len(self._coming) > 1:
+            self._take()
+        ready = self._coming and (self._pace.urgent or self._coming[0][1].here)
+        return self._take() if ready else _NOTHING
 
     def rest(self) -> Iterator[Samples]:
         """All that is left."""
@@ -204,7 +208,8 @@ class _Pieces:
     def _decode(self, *, last: bool) -> None:
         latents = torch.stack(self._latents) if self._latents else self._task.style[:0]
         work = partial(self._feed, latents, last=last)
-        self._coming.append((len(latents), self._model.beside.run(work, latents, self._task.embedding)))
+        tokens = 0 if last else len(latents)
+        self._coming.append((tokens, self._model.beside.run(work, latents, self._task.embedding)))
         self._latents = []
 
     def _feed(self, latents: Tensor, *, last: bool) -> Tensor:
@@ -215,7 +220,6 @@ class _Pieces:
     def _take(self) -> Samples:
         tokens, arrived = self._coming.popleft()
         samples = np.concatenate((self._kept, arrived.take().numpy()))
-        # The last piece may be what the vocoder held back, and no more.
         leaves = not tokens or self._pace.left(tokens, len(samples) / self._model.rate)
         self._kept = _NOTHING if leaves else samples
         return samples if leaves else _NOTHING

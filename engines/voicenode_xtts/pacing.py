@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HEAD = 6
-"""Tokens of the first piece that are decoded while its others are made, and kept until these are decoded."""
+HEAD, PART = 6, 2
+"""Tokens of the parts in which the first piece is decoded while it is made: when its last token is there,
+little is left to do."""
 FIRST = 10
 """Tokens of the first piece, where they are made soon. The vocoder holds four of them back, and some frames;
 the rest, 0.26 s, is the time in which the next piece is to be made."""
@@ -37,8 +38,9 @@ class Pace:
         self._clock = clock
         self._size = HEAD
         self._started: float | None = None
-        self._headed = self._kept = False
-        """Whether the head of the first piece was due, and whether it is decoded."""
+        self._made = self._decoded = 0
+        """Of the tokens of the first piece, those that were due, and those that are decoded."""
+        self._first = FIRST
         self._begun: float | None = None
         self._sent = 0.0
         self._last = 0.0
@@ -48,24 +50,29 @@ class Pace:
         """Whether nothing has left yet."""
         return self._begun is None
 
+    @property
+    def urgent(self) -> bool:
+        """Whether nothing has left yet, and all tokens of the first piece are being decoded."""
+        return self.awaited and self._made >= self._first
+
     def due(self, tokens: int) -> bool:
         """Whether so many tokens are to be decoded now; asked for each of the first."""
         if self._started is None:
             self._started = self._clock()
         if tokens < self._size:
             return False
-        if not self._headed:
-            cost = (self._clock() - self._started) / (tokens - 1)
-            self._headed, self._size = True, _first(cost) - tokens
+        if self.awaited:
+            self._made, self._size = self._made + tokens, PART
+            self._first = _first((self._clock() - self._started) / (self._made - 1))
         return True
 
     def left(self, tokens: int, seconds: float) -> bool:
         """A piece of so many tokens is decoded, and lasts so many seconds with what was kept.
 
-        Returns whether it leaves: the head of the first piece is kept.
+        Returns whether it leaves: what begins the first piece is kept.
         """
-        if self._headed and not self._kept:
-            self._kept = True
+        self._decoded += tokens
+        if self.awaited and self._decoded < self._first:
             return False
         now = self._clock()
         self._sent += seconds

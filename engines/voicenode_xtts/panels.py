@@ -87,9 +87,8 @@ def round_row(numbers: Rows, into: Levels, row: int, first: int) -> None:
 @compiled
 def _round_group(numbers: Rows, levels: NDArray[np.int8]) -> tuple[np.float32, np.int32]:
     """The scale and the sum of the levels are returned."""
-    bits = np.uint32(
-        0
-    )  # in the order of the numbers; compilers find the instruction for the largest of these alone
+    # Bits have the order of the numbers, and compilers find the instruction for the largest of them alone.
+    bits = np.uint32(0)
     for place in range(GROUP):
         bits = max(bits, bits_of(numbers[place]) & _MAGNITUDE)
     largest, sum_ = max(number_of(bits), _LEAST), np.int32(0)

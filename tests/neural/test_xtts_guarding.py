@@ -17,7 +17,7 @@ from voicenode.guard import longest_seconds
 from voicenode_xtts import XttsParameters
 from voicenode_xtts.arriving import Arrived, Beside
 from voicenode_xtts.narrator import Narrator, Task
-from voicenode_xtts.pacing import FIRST, HEAD
+from voicenode_xtts.pacing import FIRST, HEAD, PART
 from voicenode_xtts.sampling import Choice
 
 pytestmark = pytest.mark.neural
@@ -115,12 +115,20 @@ class Watched(Beside):
         return Unready(work())
 
 
-def test_the_rest_of_the_first_piece_is_asked_for_while_its_head_is_under_way() -> None:
+def test_each_part_of_the_first_piece_is_asked_for_while_the_one_before_is_under_way() -> None:
     model = ScriptedModel([SPEECH] * 40)
     model.beside = watched = Watched(model)
     assert tokens(speak(model, guarded=False)) == pytest.approx(40, abs=0.1)
-    head, rest, end = watched.asked
-    assert head == HEAD < rest < end
+    assert watched.asked[:2] == [HEAD, HEAD + PART]
+
+
+def test_no_token_is_made_between_the_end_of_the_first_piece_and_its_sound() -> None:
+    model = ScriptedModel([SPEECH] * 40)
+    model.beside = Watched(model)
+    task = Task(LONG, "en", torch.zeros(1, 1), torch.zeros(1, 1), 1.0, XttsParameters(seed=7))
+    pieces = Narrator(model, guarded=False).speak(task, Event())  # type: ignore[arg-type]
+    assert len(next(piece for piece in pieces if len(piece)))
+    assert model.made == FIRST
 
 
 def test_babble_about_a_short_text_is_tried_again_with_another_seed() -> None:
