@@ -97,7 +97,7 @@ def test_a_process_left_behind_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(leaks, "GRACE", 0)
     before = leaks.Resources.now()
     with subprocess.Popen(["sleep", "60"]) as process:
-        with pytest.raises(AssertionError, match="sleep 60"):
+        with pytest.raises(AssertionError, match="sleep"):  # its arguments may not be there yet
             leaks.check(before)
         process.kill()
 
