@@ -192,10 +192,10 @@ class _Pieces:
 
     def next(self) -> Samples:
         """The oldest piece, if it is here; what a listener awaits goes before further tokens."""
-        while self._pace.urgent and len(self._coming) > 1:
-            self._take()
-        ready = self._coming and (self._pace.urgent or self._coming[0][1].here)
-        return self._take() if ready else _NOTHING
+        while self._coming and (self._pace.urgent or self._coming[0][1].here):
+            if len(samples := self._take()):
+                return samples
+        return _NOTHING
 
     def rest(self) -> Iterator[Samples]:
         """All that is left."""
