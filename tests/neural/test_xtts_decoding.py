@@ -16,6 +16,7 @@ from voicenode_xtts import XttsOptions, XttsParameters
 from voicenode_xtts.cache import Cache, Prompt
 from voicenode_xtts.files import ModelFolder
 from voicenode_xtts.model import Model, load
+from voicenode_xtts.pacing import FIRST
 from voicenode_xtts.sampling import Choice
 from voicenode_xtts.speakers import Speakers
 
@@ -115,3 +116,15 @@ def test_weights_of_eight_bits_choose_as_the_exact_ones(exact: Model, fast: Mode
         near = torch.cosine_similarity(forced(exact, style, tokens), forced(fast, style, tokens), dim=1)
     assert near.min() > 0.999
     assert near.max() < 0.9999999  # they are not the same weights
+
+
+@pytest.mark.parametrize("count", range(2, 66, 8))
+def test_the_cache_does_not_grow_while_a_listener_awaits_sound(
+    fast: Model, style: Tensor, count: int
+) -> None:
+    cache, choice = fast.decoder._cache, Choice(XttsParameters(), seed=0, endless=True)
+    made = fast.decoder.generate(style, [5] * count, choice, 2 * FIRST)
+    next(made)
+    before = cache.generation
+    assert [cache.generation for _ in zip(range(FIRST), made, strict=False)] == [before] * FIRST
+    made.close()
