@@ -27,7 +27,7 @@ class Int8GPT(GPT):
 
     Args:
         sizes: the architecture.
-        wide: the type of a prompt's products, and of the cache.
+        wide: the type of the cache, and of a prompt's products where PyTorch computes them.
     """
 
     def __init__(self, sizes: Sizes, wide: torch.dtype) -> None:
